@@ -1,0 +1,22 @@
+// Package agent is the sync engine of a device: it connects to the cloud,
+// authenticates, pulls and pushes versions and chunks, proves by digest, and
+// stays live.
+//
+// It drives two things that know nothing of each other: the pure session
+// machine of syncproto (DeviceSession), which decides, and the store
+// (localstore), which keeps. The agent owns what neither may have: sockets,
+// clocks, goroutines, the sealing of versions, retries and the status that a
+// person sees.
+//
+//   - agent.go    Config, Agent, Run and SyncOnce: sessions one after another
+//   - session.go  one session: socket, store and machine joined in one loop
+//   - perform.go  what the machine asks of the store
+//   - retry.go    when to come back
+//   - keepalive.go  adaptive pings and the noticing of a silent network
+//   - clock.go    the time that certificates are checked against
+//   - memory.go   what is remembered between sessions, beside the store
+//   - status.go   the immutable snapshot; control.go serves it on a socket
+//
+// One Agent belongs to one Store. Run and SyncOnce must not run at the same
+// time; Status, Subscribe and Wake may be called from any goroutine.
+package agent

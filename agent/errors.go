@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sidekeep/localstore/record"
+)
+
+// What SyncOnce can end with. Callers compare with errors.Is; the CLI maps each
+// to an exit code.
+var (
+	// ErrNotReachable: no session could be opened, or the network fell silent.
+	ErrNotReachable = errors.New("the cloud is not reachable")
+	// ErrRefused: the cloud, or this device, refused the session: the device is
+	// not admitted, the address is not the one the cloud is configured with, or
+	// the cloud speaks an older format than it did before.
+	ErrRefused = errors.New("the cloud refused this device")
+	// ErrUnknownAccount: the cloud does not know the account, and this device
+	// may not create it.
+	ErrUnknownAccount = errors.New("the cloud does not know this account")
+	// ErrHeld: a mass deletion waits for a person's decision.
+	ErrHeld = errors.New("a mass deletion is held")
+	// ErrNotInSync: the session worked, but equality could not be proven.
+	ErrNotInSync = errors.New("not in sync")
+	// ErrForked: the cloud called this device's claim stale too often in one day.
+	ErrForked = errors.New("the cloud says too often that another device uses this identity")
+	// ErrPlain: the address is a plain ws:// one and not loopback.
+	ErrPlain = errors.New("the address is not encrypted")
+)
+
+// NotInSyncError says what stands between this device and the proof.
+// errors.Is(err, ErrNotInSync) holds, and ErrHeld if something is held.
+type NotInSyncError struct {
+	Kinds         []record.Kind // whose digests differ, or that have unsent records
+	Held          int           // records in outgoing mass deletions that wait for a person
+	ChunksMissing int           // pieces of pictures that the cloud could not give
+	ChunksUnsent  int           // pieces of pictures that the cloud has not taken
+	Problems      []Problem
+}
+
+func (e *NotInSyncError) Error() string {
+	var why []string
+	if len(e.Kinds) > 0 {
+		names := make([]string, len(e.Kinds))
+		for i, k := range e.Kinds {
+			names[i] = string(k)
+		}
+		why = append(why, strings.Join(names, ", ")+" differ")
+	}
+	if e.Held > 0 {
+		why = append(why, fmt.Sprintf("%d deletions are held", e.Held))
+	}
+	if e.ChunksMissing > 0 {
+		why = append(why, fmt.Sprintf("%d chunks are missing", e.ChunksMissing))
+	}
+	if e.ChunksUnsent > 0 {
+		why = append(why, fmt.Sprintf("%d chunks are unsent", e.ChunksUnsent))
+	}
+	for _, p := range e.Problems {
+		why = append(why, p.Text)
+	}
+	if len(why) == 0 {
+		return ErrNotInSync.Error()
+	}
+	return ErrNotInSync.Error() + ": " + strings.Join(why, "; ")
+}
+
+// Is reports that the error is ErrNotInSync, and ErrHeld when records are held.
+func (e *NotInSyncError) Is(target error) bool {
+	return target == ErrNotInSync || target == ErrHeld && e.Held > 0
+}
+
+// Problem is something a person should know that does not stop the rest.
+type Problem struct {
+	Kind record.Kind `json:"kind,omitempty"`
+	Code string      `json:"code"` // stable: not_open, differs, rejected, clash, forked, ...
+	Text string      `json:"text"` // never a value of a person's field
+	ID   string      `json:"id,omitempty"`
+	At   time.Time   `json:"at"`
+}

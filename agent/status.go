@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"time"
+
+	"sidekeep/localstore/record"
+)
+
+// States of the connection, as Status.Cloud.State has them.
+const (
+	StateOff        = "off"        // no agent runs
+	StateWaiting    = "waiting"    // until the next attempt
+	StateConnecting = "connecting" // socket, hello, authentication
+	StateSyncing    = "syncing"    // a session is open and not everything is proven
+	StateLive       = "live"       // proven, and changes flow both ways
+	StateStopped    = "stopped"    // a person must act first; see the problems
+)
+
+// Status is a snapshot of what is here, what the cloud has proven to have, what
+// waits and what is held. It is immutable: a change makes a new one.
+type Status struct {
+	Account  string                     `json:"account"`
+	Device   string                     `json:"device"`
+	Replica  string                     `json:"replica"`
+	Cloud    CloudStatus                `json:"cloud"`
+	Kinds    map[record.Kind]KindStatus `json:"kinds"`
+	Blobs    BlobStatus                 `json:"blobs"`
+	Problems []Problem                  `json:"problems,omitempty"`
+}
+
+// CloudStatus is the connection's part of a Status.
+type CloudStatus struct {
+	URL   string     `json:"url"`
+	State string     `json:"state"`
+	Epoch string     `json:"epoch"`           // 32 hex digits, "" before the first session
+	Error string     `json:"error,omitempty"` // why the last attempt ended
+	Retry *time.Time `json:"retry,omitempty"` // when the next attempt is due, in state waiting
+}
+
+// KindStatus is one kind's part of a Status. Counts are records.
+type KindStatus struct {
+	Live        int        `json:"live"`
+	Deleted     int        `json:"deleted"`
+	Unsynced    int        `json:"unsynced"` // changed here, not acknowledged by the cloud
+	Conflicts   int        `json:"conflicts"`
+	Held        int        `json:"held"`
+	Digest      string     `json:"digest"`       // 32 hex digits
+	CloudDigest string     `json:"cloud_digest"` // "" when the cloud never told one
+	InSync      bool       `json:"in_sync"`      // digests equal as of ProvenSeq, and nothing unsynced
+	ProvenSeq   uint64     `json:"proven_seq,omitempty"`
+	ProvenAt    *time.Time `json:"proven_at,omitempty"`
+}
+
+// BlobStatus counts chunks of pictures and other large values.
+type BlobStatus struct {
+	Chunks  int   `json:"chunks"`
+	Missing int   `json:"missing"` // referred to by a record, not here
+	Unsent  int   `json:"unsent"`  // here, not acknowledged by the cloud
+	Bytes   int64 `json:"bytes"`
+}
+
+// InSync reports whether every kind is proven equal and no chunk is missing or
+// unsent.
+func (s *Status) InSync() bool {
+	for _, k := range s.Kinds {
+		if !k.InSync {
+			return false
+		}
+	}
+	return len(s.Kinds) > 0 && s.Blobs.Missing == 0 && s.Blobs.Unsent == 0
+}
