@@ -1,0 +1,23 @@
+package pim
+
+import "sidekeep/localstore/record"
+
+// Limits of what an import takes from one file. Each is tested at, one under
+// and one over.
+const (
+	TextFileBytesMax    = 128 << 20                // a file of cards, calendars or text
+	PictureBytesMax     = record.ChunksMax * 65536 // a picture: as many chunks as one version can name
+	LineBytesMax        = 24 << 20                 // one unfolded content line
+	PropertiesMax       = 3800                     // lines of one object, markers included
+	NestingMax          = 8                        // components inside a main component
+	ProblemsMax         = 1000                     // problems listed for one file; all are counted
+	PixelsMax           = 1 << 30                  // width times height that is believed
+	MetadataTagsMax     = 4096                     // tags read from one picture
+	InlineLineBytesMax  = 16 << 10                 // a longer line goes to a blob
+	BlobBytesMin        = 1 << 10                  // inline base64 of at least this many bytes goes to a blob
+	ObjectLineBytesMax  = 190 << 10                // lines of one object after long ones went to blobs
+	recurrenceStepsMax  = 4096                     // steps when evaluating a time zone's rule
+	sniffBytes          = 4096
+	foldOctets          = 75 // RFC 5545 section 3.1
+	componentNameLength = 40 // longer component names are cut in keys
+)
