@@ -1,0 +1,25 @@
+// Package localstore is the device database: every record of a person, in one
+// SQLite file that any program with any SQLite library can read and write, and
+// that outlives a pulled battery between any two instructions.
+//
+// It owns the file (schema in sql/, described in FORMAT.md), the durable edit,
+// the minting of versions, the join of received ones, the digests, the pieces
+// of pictures, the trash, the search and the holding of mass deletions. It does
+// not know the network, keys or sessions: the agent calls the methods of
+// sync.go and claim.go, everything else is for whoever wants to read or edit.
+//
+//   - store.go     Options, Open, Close; conn.go has the connections and pragmas
+//   - app side     import.go, edit.go, get.go, list.go, search.go, conflicts.go, hold.go, blob.go
+//   - sync side    claim.go, mint.go, apply.go, outbox.go, ranges.go, chunks.go, cursor.go
+//   - the row      row.go (a row of table record), document.go (fields to JSON and
+//     back), state.go (causal state), shown.go (which sibling is shown)
+//   - upkeep       schema.go, repair.go, wake.go, absorb.go, fulltext.go, trash.go, verify.go
+//
+// A Store may be used from any goroutine. Several processes may open the same
+// file; only one of them, the agent, may call the sync side.
+//
+// Start reading at store.go, then edit.go and mint.go: an edit is durable as a
+// document beside its before-image at once, and becomes a version only in a
+// session whose claim the cloud has accepted (rule W2 of the merge rules in
+// syncproto/SPEC.md).
+package localstore

@@ -1,0 +1,145 @@
+package localstore
+
+import (
+	"time"
+
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+)
+
+// Record is one record as people and programs see it: the shown values, and
+// beside them the siblings that lost.
+type Record struct {
+	ID        record.ID
+	Kind      record.Kind
+	Title     string
+	Deleted   bool
+	Synced    bool           // the cloud has acknowledged exactly this state
+	Held      bool           // part of an outgoing mass deletion that waits for a person
+	Fields    []record.Field // in the order of the record's lines
+	Values    map[string]any // decoded value of each field: a string, or []any of strings or of []any
+	Conflicts []Conflict     // keys with more than one distinct value, in key order
+}
+
+// Conflict is a key whose value was written on two devices, neither of which
+// had seen the other's. The shown value is the first of Siblings.
+type Conflict struct {
+	Key      string
+	Siblings []Sibling
+}
+
+// Sibling is one value of a key in conflict.
+type Sibling struct {
+	Field   record.Field
+	Value   any
+	Replica record.ReplicaID // who wrote it
+}
+
+// Ref names one version of one record.
+type Ref struct {
+	ID        record.ID
+	VersionID record.VersionID
+}
+
+// Outgoing is a version that the cloud has not acknowledged.
+type Outgoing struct {
+	Kind      record.Kind
+	ID        record.ID
+	VersionID record.VersionID
+	Version   *record.Version
+	Order     int64 // place in the outbox; pass the last one to Mint to continue after it
+}
+
+// Incoming is a version that came from the cloud and opened under the account's keys.
+type Incoming struct {
+	ID        record.ID
+	VersionID record.VersionID
+	Version   *record.Version
+}
+
+// Applied says what Apply did.
+type Applied struct {
+	Changed int   // records whose state changed
+	ToPush  []Ref // joins that the cloud lacks; they are in the outbox
+	Clashes []Clash
+	Fork    bool // a version showed writes of this replica that it did not make: nothing was applied, fork and reconnect
+}
+
+// Clash reports rule W9: two contents under one identity. All values were kept.
+type Clash struct {
+	ID  record.ID
+	Key string
+}
+
+// Epoch names one life of the cloud's storage.
+type Epoch [16]byte
+
+// Cursor is how far this device has read the cloud's log of one kind.
+type Cursor struct {
+	Epoch Epoch
+	Seq   uint64
+}
+
+// Token is a claim token: 16 random bytes.
+type Token [16]byte
+
+// Claim is what a hello carries.
+type Claim struct {
+	Replica record.ReplicaID
+	Last    *Token  // last accepted, nil before the first
+	Pending []Token // unanswered, newest last; the newest was drawn by BeginClaim
+	Counter uint64  // highest counter this device has minted
+}
+
+// Chunk is one piece of a large value.
+type Chunk struct {
+	ID   record.ChunkID
+	Data []byte
+}
+
+// CloudState is what the cloud last proved to hold of a kind.
+type CloudState struct {
+	Digest   rangeset.Digest
+	Epoch    Epoch
+	Head     uint64
+	ProvenAt time.Time // zero: never
+}
+
+// KindStatus is the exact state of one kind. Counts are records.
+type KindStatus struct {
+	Live      int
+	Deleted   int // in the trash or purged
+	Unsynced  int // dirty, or minted and not acknowledged
+	Conflicts int
+	Held      int
+	Digest    rangeset.Digest // of all minted versions
+	Cloud     CloudState
+}
+
+// BlobStatus counts the pieces of large values.
+type BlobStatus struct {
+	Chunks  int   // that records refer to
+	Missing int   // of those, not here yet
+	Unsent  int   // of those here, not acknowledged by the cloud
+	Bytes   int64 // here
+}
+
+// Status is a snapshot of the store in exact numbers.
+type Status struct {
+	Replica  record.ReplicaID // zero before the first claim
+	Epoch    Epoch            // zero before the first session
+	Kinds    map[record.Kind]KindStatus
+	Blobs    BlobStatus
+	Stale    int       // records whose full text is not indexed yet; search scans them
+	Problems []Problem // what a person should know
+	WALBytes int64
+}
+
+// Problem is something that was found and survived: a schema object that was
+// repaired, a record that can not be sent. Text never holds a person's values.
+type Problem struct {
+	At   time.Time
+	Code string // stable: schema, damage, too-large, encoding, clash, fork
+	Text string
+	ID   *record.ID // nil when it is not about one record
+}
