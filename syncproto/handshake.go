@@ -1,0 +1,120 @@
+package syncproto
+
+import (
+	"sidekeep/localstore/record"
+)
+
+// Hello is the device's first message: who it is, which versions it speaks and
+// the claim on its replica id (SPEC.md section "Handshake").
+type Hello struct {
+	Versions []uint64         `cbor:"1,keyasint"` // that the device speaks
+	Account  [32]byte         `cbor:"2,keyasint"` // Ed25519 public key of the root
+	Device   [32]byte         `cbor:"3,keyasint"` // Ed25519 public key of the device
+	Replica  record.ReplicaID `cbor:"4,keyasint"`
+	Nonce    Nonce            `cbor:"5,keyasint"`
+	Last     Token            `cbor:"6,keyasint,omitzero"`  // last token a cloud accepted; zero when none ever was
+	Pending  []Token          `cbor:"7,keyasint"`           // tokens without an answer, newest last
+	Counter  uint64           `cbor:"8,keyasint"`           // highest own counter the device has issued
+	Create   bool             `cbor:"9,keyasint,omitempty"` // make the account if the cloud does not know it
+}
+
+const helloKeyMax = 9
+
+// Type returns TypeHello.
+func (*Hello) Type() Type { return TypeHello }
+
+func (m *Hello) check() error {
+	switch {
+	case len(m.Versions) == 0:
+		return errorf(CodeBadMessage, "no versions")
+	case len(m.Versions) > VersionsMax:
+		return errorf(CodeTooLarge, "%d versions", len(m.Versions))
+	case len(m.Pending) == 0:
+		return errorf(CodeBadMessage, "no claim token")
+	case len(m.Pending) > PendingTokensMax:
+		return errorf(CodeTooLarge, "%d claim tokens", len(m.Pending))
+	case m.Counter > record.CounterMax:
+		return errorf(CodeTooLarge, "counter out of range")
+	}
+	for _, t := range m.Pending {
+		if t == (Token{}) {
+			return errorf(CodeBadMessage, "zero token")
+		}
+	}
+	return nil
+}
+
+// Newest returns the token that this hello asks the cloud to store.
+func (m *Hello) Newest() Token { return m.Pending[len(m.Pending)-1] }
+
+// Challenge is the cloud's answer to hello.
+type Challenge struct {
+	Version uint64 `cbor:"1,keyasint"` // the one that both will speak
+	Nonce   Nonce  `cbor:"2,keyasint"`
+}
+
+// Type returns TypeChallenge.
+func (*Challenge) Type() Type { return TypeChallenge }
+
+func (m *Challenge) check() error { return nil }
+
+// Auth proves that the device holds its key, and that the root certified it.
+type Auth struct {
+	Signature [64]byte `cbor:"1,keyasint"` // Ed25519 of the device key over seal.AuthMessage
+	Chain     [][]byte `cbor:"2,keyasint"` // certificates, the root's first
+}
+
+// Type returns TypeAuth.
+func (*Auth) Type() Type { return TypeAuth }
+
+func (m *Auth) check() error {
+	if len(m.Chain) == 0 {
+		return errorf(CodeBadMessage, "no certificate")
+	}
+	if len(m.Chain) > CertChainMax {
+		return errorf(CodeTooLarge, "%d certificates", len(m.Chain))
+	}
+	for _, c := range m.Chain {
+		if len(c) > CertBytesMax {
+			return errorf(CodeTooLarge, "certificate of %d bytes", len(c))
+		}
+	}
+	return nil
+}
+
+// ClaimState is the cloud's verdict on a claim (SPEC.md section "Claims").
+type ClaimState uint64
+
+// The verdicts.
+const (
+	ClaimAccepted ClaimState = 0 // the replica may mint and push
+	ClaimStale    ClaimState = 1 // the cloud has stored another token: fork
+	ClaimUnknown  ClaimState = 2 // the cloud does not know this replica: fork
+)
+
+// Welcome opens the session.
+type Welcome struct {
+	Epoch  Epoch       `cbor:"1,keyasint"`
+	Head   Seq         `cbor:"2,keyasint"` // newest sequence of the account
+	Claim  ClaimState  `cbor:"3,keyasint"`
+	Seen   uint64      `cbor:"4,keyasint"` // highest counter of this replica in any header the cloud holds
+	Kinds  []KindState `cbor:"5,keyasint"` // every kind that ever held a version
+	Limits Limits      `cbor:"6,keyasint"`
+	Time   uint64      `cbor:"7,keyasint"` // the cloud's clock, seconds since 1970
+}
+
+// Type returns TypeWelcome.
+func (*Welcome) Type() Type { return TypeWelcome }
+
+func (m *Welcome) check() error {
+	if m.Claim > ClaimUnknown {
+		return errorf(CodeBadMessage, "claim state %d", m.Claim)
+	}
+	if m.Seen > record.CounterMax {
+		return errorf(CodeTooLarge, "counter out of range")
+	}
+	if len(m.Limits) > LimitsMax {
+		return errorf(CodeTooLarge, "%d limits", len(m.Limits))
+	}
+	return checkKindStates(m.Kinds)
+}

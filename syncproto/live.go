@@ -1,0 +1,86 @@
+package syncproto
+
+import "sidekeep/localstore/record"
+
+// Held is a device's own account of one kind: how far it read, and the count
+// and sum of the versions it holds.
+type Held struct {
+	Kind  record.Kind `cbor:"1,keyasint"`
+	After Seq         `cbor:"2,keyasint,omitempty"` // Live only: the cursor
+	Count uint64      `cbor:"3,keyasint"`
+	Sum   [16]byte    `cbor:"4,keyasint"`
+}
+
+func checkHeld(hs []Held) error {
+	if len(hs) > KindsMax {
+		return errorf(CodeTooLarge, "%d kinds", len(hs))
+	}
+	seen := make(map[record.Kind]bool, len(hs))
+	for _, h := range hs {
+		if err := checkKind(h.Kind); err != nil {
+			return err
+		}
+		if seen[h.Kind] {
+			return errorf(CodeBadMessage, "kind named twice")
+		}
+		seen[h.Kind] = true
+	}
+	return nil
+}
+
+// Live asks to be sent what others commit after these cursors, from now on. A
+// kind that is not named is followed from its beginning. The answer is a Proof,
+// then batches with id 0 whenever there is something.
+type Live struct {
+	ID    RequestID `cbor:"1,keyasint"`
+	Kinds []Held    `cbor:"2,keyasint"`
+}
+
+// Type returns TypeLive.
+func (*Live) Type() Type { return TypeLive }
+
+func (m *Live) check() error {
+	if err := checkRequest(m.ID); err != nil {
+		return err
+	}
+	return checkHeld(m.Kinds)
+}
+
+// Prove tells the cloud what the device holds and asks what the cloud holds.
+// The cloud remembers it for its operator's report.
+type Prove struct {
+	ID    RequestID `cbor:"1,keyasint"`
+	Kinds []Held    `cbor:"2,keyasint"`
+}
+
+// Type returns TypeProve.
+func (*Prove) Type() Type { return TypeProve }
+
+func (m *Prove) check() error {
+	if err := checkRequest(m.ID); err != nil {
+		return err
+	}
+	for _, h := range m.Kinds {
+		if h.After != 0 {
+			return errorf(CodeBadMessage, "a cursor in prove")
+		}
+	}
+	return checkHeld(m.Kinds)
+}
+
+// Proof is what the cloud holds of every kind, from one snapshot.
+type Proof struct {
+	ID    RequestID   `cbor:"1,keyasint"`
+	Head  Seq         `cbor:"2,keyasint"`
+	Kinds []KindState `cbor:"3,keyasint"`
+}
+
+// Type returns TypeProof.
+func (*Proof) Type() Type { return TypeProof }
+
+func (m *Proof) check() error {
+	if err := checkRequest(m.ID); err != nil {
+		return err
+	}
+	return checkKindStates(m.Kinds)
+}
