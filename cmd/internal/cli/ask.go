@@ -1,0 +1,5 @@
+package cli
+
+import "context"
+
+func (a *app) askCloud(ctx context.Context, h *home) error { return nil }

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// configFile holds what a person chose at init or join. It may be edited by
+// hand, for example when the cloud moves to another address.
+const configFile = "config.json"
+
+// config is the content of configFile.
+type config struct {
+	Cloud      string `json:"cloud"`                 // ws:// or wss:// address
+	Name       string `json:"name,omitempty"`        // what the person calls this device
+	AllowPlain bool   `json:"allow_plain,omitempty"` // ws:// beyond loopback was agreed to
+	Create     bool   `json:"create,omitempty"`      // made by init: may create the account on a cloud
+}
+
+func readConfig(dir string) (config, error) {
+	var c config
+	path := filepath.Join(dir, configFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if c.Cloud, err = cloudURL(c.Cloud, c.AllowPlain); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func writeConfig(dir string, c config) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeDurably(filepath.Join(dir, configFile), func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+}
+
+const allowPlainHelp = "accept ws:// to another machine: whoever is on the line sees the account's key, counts and times and can pose as the cloud; contents stay sealed"
+
+// cloudURL checks the address of a cloud and returns it in its plain form:
+// scheme, host and port, lower case, no path.
+func cloudURL(s string, allowPlain bool) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", usagef("cloud address %q: not an address like wss://cloud.example.org", s)
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	switch {
+	case u.Scheme != "ws" && u.Scheme != "wss" || u.Hostname() == "":
+		return "", usagef("cloud address %q: must look like wss://cloud.example.org", s)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "", usagef("cloud address %q: takes no user name, query or fragment", s)
+	case u.Path != "" && u.Path != "/":
+		return "", usagef("cloud address %q: takes no path", s)
+	case u.Scheme == "ws" && !allowPlain && !loopback(u.Hostname()):
+		return "", &Error{Op: "use cloud", Object: s, Code: ExitUsage,
+			Cause: fmt.Errorf("ws:// is not encrypted on the way and %s is not this machine", u.Hostname()),
+			Hint:  "use wss://, or give --allow-plain after reading in --help what it risks"}
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// loopback reports whether host can only be this machine.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback() && net.ParseIP(host) != nil
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sidekeep/syncproto/seal"
+)
+
+// madeHome is what init and join print with --json.
+type madeHome struct {
+	Home    string `json:"home"`
+	Account string `json:"account"`
+	Device  string `json:"device"`
+	Words   string `json:"words,omitempty"` // init only: 24 words, separated by spaces
+}
+
+// cloudFlags are the flags that init and join share.
+type cloudFlags struct {
+	cloud      string
+	name       string
+	allowPlain bool
+}
+
+func (f *cloudFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.cloud, "cloud", "", "`address` of the cloud, like wss://cloud.example.org (required)")
+	cmd.Flags().StringVar(&f.name, "name", "", "what you call this device; it stays on the device")
+	cmd.Flags().BoolVar(&f.allowPlain, "allow-plain", false, allowPlainHelp)
+	_ = cmd.MarkFlagRequired("cloud")
+}
+
+func (f *cloudFlags) config(create bool) (config, error) {
+	url, err := cloudURL(f.cloud, f.allowPlain)
+	return config{Cloud: url, Name: f.name, AllowPlain: f.allowPlain, Create: create}, err
+}
+
+func (a *app) initCommand() *cobra.Command {
+	var flags cloudFlags
+	cmd := &cobra.Command{
+		Use:     "init --cloud URL",
+		GroupID: "device",
+		Short:   "Make a new account with this device as its first",
+		Long: `init makes a new account and a home folder for this device, and prints the
+account's 24 words. They are shown this once and kept nowhere: write them down.
+With them another device joins the account. It needs no network.
+
+If the cloud admits only accounts it was told about, give its operator the
+account id that init prints.`,
+		Example: `  sidekeep init --cloud wss://cloud.example.org --name kitchen-phone
+  sidekeep --home /tmp/one init --cloud ws://127.0.0.1:8080 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(flags) },
+	}
+	flags.register(cmd)
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+func (a *app) init(flags cloudFlags) error {
+	cfg, err := flags.config(true)
+	if err != nil {
+		return err
+	}
+	dir, err := a.homeDir()
+	if err != nil {
+		return err
+	}
+	s, err := a.beginStage(dir, "init")
+	if err != nil {
+		return err
+	}
+	defer s.abandon()
+	if err := a.awaitRandomness(); err != nil {
+		return err
+	}
+	secret, err := seal.NewSecret(rand.Reader)
+	if err != nil {
+		return err
+	}
+	id, err := seal.NewIdentity(secret, rand.Reader)
+	if err != nil {
+		return err
+	}
+	if err := s.write(id, cfg); err != nil {
+		return &Error{Op: "make home", Object: dir, Cause: err}
+	}
+	// The words come before the home: words without a home can be thrown away,
+	// a home whose words nobody has seen can not be joined.
+	if err := a.printWords(dir, id, secret); err != nil {
+		return &Error{Op: "show the words", Cause: err, Hint: "nothing was made; run init again"}
+	}
+	if err := s.commit(); err != nil {
+		return &Error{Op: "make home", Object: dir, Cause: err, Hint: "the words above mean nothing; run init again"}
+	}
+	return nil
+}
+
+func (a *app) printWords(dir string, id *seal.Identity, secret seal.Secret) error {
+	if a.json {
+		return a.printJSON(madeHome{Home: dir, Account: id.Account.String(), Device: id.Device().String(), Words: secret.Words()})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "home     %s\naccount  %s\ndevice   %s\n\n", escape(dir), id.Account, id.Device())
+	b.WriteString("These 24 words are your account. Write them down, in order, and keep them safe.\n")
+	b.WriteString("They are shown this once. Whoever has them can read everything and is you.\n")
+	b.WriteString("Without them no new device can join; words and all devices lost: all is gone.\n\n")
+	const columns = 4
+	words := strings.Fields(secret.Words())
+	for i, w := range words {
+		fmt.Fprintf(&b, "%4d %-10s", i+1, w)
+		if i%columns == columns-1 {
+			b.WriteByte('\n')
+		}
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(a.stdout, b.String())
+	return err
+}

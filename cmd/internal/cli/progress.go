@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// How often progress is shown: often where a line can be rewritten, seldom
+// where every report stays (a log, a pipe).
+const (
+	progressTerminal = 100 * time.Millisecond
+	progressLog      = 2 * time.Second
+)
+
+// progress shows how far a long command is, on standard error. On a terminal it
+// rewrites one line; elsewhere it prints a line now and then.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	now      func() time.Time
+	last     time.Time
+	width    int // runes of the line that stands on the terminal
+	text     string
+}
+
+func newProgress(w io.Writer) *progress {
+	return &progress{w: w, terminal: isTerminal(w), now: time.Now}
+}
+
+// show reports the state; it prints at most as often as makes sense.
+func (p *progress) show(format string, args ...any) {
+	now := p.now()
+	every := progressLog
+	if p.terminal {
+		every = progressTerminal
+	}
+	if now.Sub(p.last) < every {
+		return
+	}
+	text := escape(fmt.Sprintf(format, args...))
+	if text == p.text {
+		return
+	}
+	p.last, p.text = now, text
+	if !p.terminal {
+		fmt.Fprintln(p.w, text)
+		return
+	}
+	text = shorten(text, 79)
+	n := utf8.RuneCountInString(text)
+	fmt.Fprint(p.w, "\r", text, strings.Repeat(" ", max(0, p.width-n)))
+	p.width = n
+}
+
+// line prints a line that stays, above the progress.
+func (p *progress) line(format string, args ...any) {
+	p.clear()
+	fmt.Fprintln(p.w, escape(fmt.Sprintf(format, args...)))
+}
+
+// clear removes what show has left on the terminal.
+func (p *progress) clear() {
+	if p.terminal && p.width > 0 {
+		fmt.Fprint(p.w, "\r", strings.Repeat(" ", p.width), "\r")
+		p.width = 0
+	}
+}
+
+// isTerminal reports whether w (or a reader) is a terminal.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// count gives "1 contact", "2 contacts".
+func count[N int | int64 | uint64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if rest, ok := strings.CutSuffix(one, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, rest)
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
