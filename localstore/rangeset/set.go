@@ -48,9 +48,6 @@ func ItemFromBytes(b []byte) (Item, error) {
 // the empty bound is the start of the set, as an upper bound its end.
 type Bound []byte
 
-// Below reports whether the item lies below b as a lower bound.
-func (b Bound) Below(it Item) bool { return comparePrefix(it, b) < 0 }
-
 // Contains reports whether lower <= it < upper.
 func Contains(lower, upper Bound, it Item) bool {
 	return comparePrefix(it, lower) >= 0 && (len(upper) == 0 || comparePrefix(it, upper) < 0)
