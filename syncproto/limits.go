@@ -1,6 +1,10 @@
 package syncproto
 
-import "sidekeep/localstore/record"
+import (
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto/seal"
+)
 
 // The limits of the protocol (SPEC.md section "Limits"). A message that passes
 // one is refused with CodeTooLarge. A count or size that equals a limit is good.
@@ -20,7 +24,7 @@ const (
 	// PendingTokensMax bounds the unanswered claim tokens in a hello.
 	PendingTokensMax = 8
 	// CertChainMax bounds the certificates of an auth.
-	CertChainMax = 8
+	CertChainMax = seal.ChainMax
 	// CertBytesMax bounds one certificate.
 	CertBytesMax = 256
 
@@ -30,11 +34,11 @@ const (
 	// BodyBytesMax bounds nonce and ciphertext of a sealed version.
 	BodyBytesMax = 256 * 1024
 	// ChunkBytes is the size of every chunk's plaintext but a blob's last.
-	ChunkBytes = 64 * 1024
+	ChunkBytes = seal.ChunkBytes
 	// ChunkHeaderBytesMax bounds the header of a sealed chunk.
 	ChunkHeaderBytesMax = 128
 	// ChunkBodyBytesMax bounds nonce and ciphertext of a sealed chunk.
-	ChunkBodyBytesMax = ChunkBytes + 40
+	ChunkBodyBytesMax = ChunkBytes + seal.Overhead
 
 	// PushRecordsMax bounds the versions in one push.
 	PushRecordsMax = 500
@@ -64,11 +68,11 @@ const (
 	ReplicasMax = 4096
 
 	// RangesMax bounds the ranges of one range message.
-	RangesMax = 64
+	RangesMax = rangeset.RangesMax
 	// RangeItemsMax bounds the items listed in one range message.
-	RangeItemsMax = 4096
+	RangeItemsMax = rangeset.ItemsMax
 	// BoundBytesMax bounds a range's bound: a whole item.
-	BoundBytesMax = 32
+	BoundBytesMax = rangeset.ItemBytes
 
 	// HaveMax bounds the chunk ids of one have, need, want, stored or absent.
 	HaveMax = 1024

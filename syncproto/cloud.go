@@ -1,0 +1,235 @@
+package syncproto
+
+import (
+	"crypto/sha256"
+	"errors"
+	"slices"
+
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto/seal"
+)
+
+// CloudConfig is what one session of a cloud needs to know.
+type CloudConfig struct {
+	Nonce   Nonce    // fresh randomness
+	Origins []string // the cloud's own: scheme://host:port
+	Limits  Limits   // nil means DefaultLimits
+}
+
+// CloudSession is the cloud's end of one session: SPEC.md section "The cloud's
+// states". It is pure: Handle takes an event and returns what to do.
+type CloudSession struct {
+	conf       CloudConfig
+	state      cloudState
+	hello      *Hello
+	transcript []byte // hello's bytes, then challenge's
+	claim      ClaimState
+
+	doing   Message // the request whose Do action is under way
+	live    bool
+	feed    feed
+	ranged  map[record.Kind]bool // reconciled since the last proof
+	storing []CloudChunk         // received, not yet stored
+	fetches []*Fetch             // not yet answered in full
+	wants   []*wanted
+}
+
+type cloudState int
+
+const (
+	cloudWaitsHello cloudState = iota
+	cloudWaitsAuth
+	cloudClaims
+	cloudOpen
+	cloudClosed
+)
+
+func (s cloudState) String() string {
+	return [...]string{"waits for hello", "waits for auth", "claims", "open", "closed"}[s]
+}
+
+// wanted is a want that is not yet answered in full.
+type wanted struct {
+	id     RequestID
+	left   []record.ChunkID
+	absent []record.ChunkID
+}
+
+// NewCloudSession returns a session that waits for hello.
+func NewCloudSession(c CloudConfig) *CloudSession {
+	if c.Limits == nil {
+		c.Limits = DefaultLimits()
+	}
+	return &CloudSession{conf: c, feed: newFeed(), ranged: map[record.Kind]bool{}}
+}
+
+// Authenticated reports whether a welcome was sent: from then on messages of
+// MessageBytesMax are possible, and Deadline has no effect.
+func (s *CloudSession) Authenticated() bool { return s.state == cloudOpen }
+
+// Account returns the account of an authenticated session.
+func (s *CloudSession) Account() seal.Account { return seal.Account(s.hello.Account) }
+
+// Replica returns the replica of an authenticated session.
+func (s *CloudSession) Replica() record.ReplicaID { return s.hello.Replica }
+
+// Live reports whether the session follows the log.
+func (s *CloudSession) Live() bool { return s.live }
+
+// Busy reports whether the session has work left for a Continue event. Messages
+// that wait should be handled first.
+func (s *CloudSession) Busy() bool {
+	return s.state == cloudOpen && (len(s.storing) > 0 || s.live && s.feed.lagging() || len(s.fetches) > 0 || len(s.wants) > 0)
+}
+
+// Handle takes one event and returns the actions it leads to.
+func (s *CloudSession) Handle(ev CloudEvent) []CloudAction {
+	if s.state == cloudClosed {
+		return nil
+	}
+	switch ev := ev.(type) {
+	case Received:
+		return s.receive(ev.Data)
+	case Continue:
+		return s.step()
+	case Moved:
+		s.feed.moved(ev.Kinds)
+		return nil
+	case Deadline:
+		if s.state == cloudOpen {
+			return nil
+		}
+		return s.fail(CodeTimeout)
+	case Draining:
+		return s.hangUp(CodeShutdown, &Bye{})
+	case Superseded:
+		return s.fail(CodeSuperseded)
+	case Refused:
+		return s.hangUp(CodeBusy, &Wait{Seconds: ev.Seconds, Code: CodeBusy})
+	default:
+		return s.answered(ev)
+	}
+}
+
+// fail sends an error and closes.
+func (s *CloudSession) fail(c Code) []CloudAction { return s.hangUp(c, &ErrorMessage{Code: c}) }
+
+func (s *CloudSession) hangUp(c Code, last Message) []CloudAction {
+	s.state = cloudClosed
+	return []CloudAction{SendToDevice{last}, HangUp{c}}
+}
+
+func send(m Message) []CloudAction { return []CloudAction{SendToDevice{m}} }
+
+func (s *CloudSession) do(request Message, a CloudAction) []CloudAction {
+	s.doing = request
+	return []CloudAction{a}
+}
+
+func (s *CloudSession) receive(data []byte) []CloudAction {
+	if s.state != cloudOpen && len(data) > PreAuthBytesMax {
+		return s.fail(CodeTooLarge)
+	}
+	m, err := Decode(data)
+	if err != nil {
+		return s.fail(CodeOf(err))
+	}
+	switch s.state {
+	case cloudWaitsHello:
+		if m, ok := m.(*Hello); ok {
+			return s.onHello(m, data)
+		}
+	case cloudWaitsAuth:
+		if m, ok := m.(*Auth); ok {
+			return s.onAuth(m)
+		}
+	case cloudOpen:
+		return s.onRequest(m)
+	}
+	if _, ok := m.(*Bye); ok {
+		return s.leave()
+	}
+	return s.fail(CodeOutOfOrder)
+}
+
+func (s *CloudSession) leave() []CloudAction {
+	s.state = cloudClosed
+	return []CloudAction{HangUp{CodeNone}}
+}
+
+func (s *CloudSession) onHello(m *Hello, data []byte) []CloudAction {
+	if !slices.Contains(m.Versions, ProtocolVersion) {
+		return s.fail(CodeVersion)
+	}
+	challenge := &Challenge{Version: ProtocolVersion, Nonce: s.conf.Nonce}
+	b, err := Encode(challenge)
+	if err != nil {
+		return s.fail(CodeBadMessage)
+	}
+	s.hello = m
+	s.transcript = append(slices.Clone(data), b...)
+	s.state = cloudWaitsAuth
+	return send(challenge)
+}
+
+// onAuth checks the signature first, then the chain, and only then looks at
+// anything that is stored.
+func (s *CloudSession) onAuth(m *Auth) []CloudAction {
+	h := s.hello
+	in := seal.AuthInput{
+		DeviceNonce: h.Nonce, CloudNonce: s.conf.Nonce, Account: h.Account, Device: h.Device,
+		Replica: h.Replica, Token: h.Newest(), Transcript: sha256.Sum256(s.transcript),
+	}
+	s.transcript = nil
+	signed := slices.ContainsFunc(s.conf.Origins, func(origin string) bool {
+		in.Origin = origin
+		return seal.VerifyAuth(in, m.Signature[:])
+	})
+	if !signed || verifyChain(h, m.Chain) != nil {
+		return s.fail(CodeRefused)
+	}
+	s.state = cloudClaims
+	return s.do(m, DoClaim{Account: h.Account, Device: h.Device, Replica: h.Replica,
+		Last: h.Last, Pending: h.Pending, Counter: h.Counter, Create: h.Create})
+}
+
+func verifyChain(h *Hello, chain [][]byte) error {
+	certs := make([]seal.Cert, len(chain))
+	for i, b := range chain {
+		c, err := seal.ParseCert(b)
+		if err != nil {
+			return err
+		}
+		certs[i] = c
+	}
+	return seal.VerifyChain(h.Account, h.Device, certs)
+}
+
+func (s *CloudSession) onClaimed(ev Claimed) []CloudAction {
+	s.state, s.claim = cloudOpen, ev.State
+	return send(&Welcome{Epoch: ev.Epoch, Head: ev.Head, Claim: ev.State, Seen: ev.Seen, Kinds: ev.Kinds, Limits: s.conf.Limits, Time: ev.Time})
+}
+
+// readVersions reads the headers of a push, and rejects the versions whose
+// header can not be read or does not fit the body.
+func readVersions(m *Push) (good []CloudVersion, rejects []Reject) {
+	for i, v := range m.Versions {
+		h, err := seal.ParseHeader(v.Header)
+		if err != nil || h.Length+seal.Overhead != len(v.Body) || !h.Kind.Valid() {
+			rejects = append(rejects, Reject{Index: uint64(i), Code: CodeBadHeader})
+			continue
+		}
+		good = append(good, CloudVersion{Index: i, Kind: h.Kind, Ref: NewRef(h.ID, h.VersionID), Vector: h.Vector,
+			Dead: h.Flags&seal.FlagDead != 0, Header: v.Header, Body: v.Body})
+	}
+	return good, rejects
+}
+
+// CodeOfStore maps the errors of a driver to the code of a Failed event.
+func CodeOfStore(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeStorage
+}
