@@ -7,6 +7,18 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(),
 		a.joinCommand(),
+		a.importCommand(),
+		a.exportCommand(),
+		a.listCommand(),
+		a.showCommand(),
+		a.addCommand(),
+		a.setCommand(),
+		a.rmCommand(),
+		a.undeleteCommand(),
+		a.searchCommand(),
+		a.conflictsCommand(),
+		a.heldCommand(),
+		a.verifyCommand(),
 		a.versionCommand(),
 		exitCodesTopic(),
 	}

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"errors"
+
+	"sidekeep/agent"
+	"sidekeep/localstore"
+	"sidekeep/localstore/pim"
+	"sidekeep/localstore/record"
+)
+
+// known are the errors of the packages below for which there is an exit code of
+// their own or something to tell a person. The first that matches counts.
+var known = []struct {
+	is   error
+	code int
+	hint string
+}{
+	{localstore.ErrDamaged, ExitDamaged, "run 'sidekeep verify' to see what is damaged; a device that joins anew gets everything the cloud and the other devices have"},
+	{localstore.ErrFull, ExitFailed, "make some space; what was saved before is safe"},
+	{localstore.ErrReadOnly, ExitFailed, "look at the permissions of the home folder and its file system"},
+	{localstore.ErrBusy, ExitFailed, "close the program that uses the database, or try again"},
+	{localstore.ErrChunk, ExitFailed, "'sidekeep sync' fetches pieces that have not arrived yet; 'sidekeep verify' tells missing from damaged"},
+	{localstore.ErrPurged, ExitFailed, "deleted records can be brought back for 30 days"},
+	{localstore.ErrForkLimit, ExitRefused, "if this home was copied to another device, join the account there anew instead"},
+	{pim.ErrKey, ExitUsage, "'sidekeep help add' lists the keys of each kind"},
+	{agent.ErrHeld, ExitHeld, "'sidekeep held' shows what waits; accept or reject it"},
+	{agent.ErrPlain, ExitUsage, "use wss://, or set allow_plain in config.json after reading in 'sidekeep help init' what it risks"},
+	{agent.ErrUnknownAccount, ExitRefused, "either the words have a slip and name another account, or this cloud is new or has lost its data: then run 'sidekeep sync' on a device that has the data, and try again"},
+	{agent.ErrForked, ExitRefused, "if this home was copied to another device, join the account there anew instead"},
+	{agent.ErrRefused, ExitRefused, "the cloud's operator may have to admit the account, or knows this address by another name; 'sidekeep status' shows the account id"},
+	{agent.ErrNotReachable, ExitUnreachable, "everything here is safe; look at the network and the cloud's address, then try again"},
+	{agent.ErrNotInSync, ExitNotInSync, "everything here is safe; 'sidekeep status' shows what differs, and another sync goes on from here"},
+}
+
+// explain turns an error of the packages below into one with an exit code and a
+// hint where there is one. op says what was being done.
+func explain(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var mine *Error
+	var usage *usageError
+	if errors.As(err, &mine) || errors.As(err, &usage) {
+		return err
+	}
+	e := &Error{Op: op, Cause: err}
+	var newer *localstore.NewerFormatError
+	var limit *record.LimitError
+	switch {
+	case errors.As(err, &newer):
+		e.Hint = "update sidekeep on this device; nothing was changed"
+		return e
+	case errors.As(err, &limit):
+		e.Code = ExitRefused
+		return e
+	}
+	for _, k := range known {
+		if errors.Is(err, k.is) {
+			e.Code, e.Hint = k.code, k.hint
+			return e
+		}
+	}
+	return e
+}

@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"sidekeep/localstore"
+	"sidekeep/localstore/record"
+)
+
+// openStore opens the database of the home.
+func (h *home) openStore(ctx context.Context, log *slog.Logger) (*localstore.Store, error) {
+	s, err := localstore.Open(ctx, h.data(), localstore.Options{
+		Hasher:  h.identity.Keys(),
+		Log:     log,
+		Machine: machineID(),
+	})
+	if err != nil {
+		return nil, explain("open the database", err)
+	}
+	return s, nil
+}
+
+// withStore opens home and store, runs use, and closes the store.
+func (a *app) withStore(ctx context.Context, use func(*home, *localstore.Store) error) (err error) {
+	h, err := a.openHome()
+	if err != nil {
+		return err
+	}
+	s, err := h.openStore(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := s.Close(); err == nil && cerr != nil {
+			err = explain("close the database", cerr)
+		}
+	}()
+	return use(h, s)
+}
+
+// parseKind reads the name of a kind: one of the five, or one of a newer
+// version that the store carries.
+func parseKind(ctx context.Context, s *localstore.Store, name string) (record.Kind, error) {
+	kind := record.Kind(name)
+	for _, k := range record.Kinds {
+		if k == kind {
+			return kind, nil
+		}
+	}
+	if kind.Valid() {
+		carried, err := s.Kinds(ctx)
+		if err != nil {
+			return "", explain("read the kinds", err)
+		}
+		for _, k := range carried {
+			if k == kind {
+				return kind, nil
+			}
+		}
+	}
+	return "", usagef("%q is not a kind; the kinds are %s", name, kindNames())
+}
+
+func kindNames() string {
+	names := make([]string, len(record.Kinds))
+	for i, k := range record.Kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
+// resolve finds the record whose id begins with prefix.
+func resolve(ctx context.Context, s *localstore.Store, prefix string) (record.ID, error) {
+	p := strings.ToLower(prefix)
+	digits := p
+	if len(digits)%2 == 1 {
+		digits += "0"
+	}
+	if _, err := hex.DecodeString(digits); err != nil || p == "" || len(p) > 32 {
+		return record.ID{}, usagef("%q is not the beginning of an id: 1 to 32 hex digits", prefix)
+	}
+	ids, err := s.Find(ctx, p, 2)
+	switch {
+	case err != nil:
+		return record.ID{}, explain("find "+p, err)
+	case len(ids) == 0:
+		return record.ID{}, &Error{Op: "find", Object: p, Cause: localstore.ErrNotFound,
+			Hint: "'sidekeep list KIND' and 'sidekeep search TEXT' show ids"}
+	case len(ids) > 1:
+		return record.ID{}, usagef("%s begins more than one id; give more digits", p)
+	}
+	return ids[0], nil
+}
+
+// resolveAll is resolve for several, each id once.
+func resolveAll(ctx context.Context, s *localstore.Store, prefixes []string) ([]record.ID, error) {
+	var ids []record.ID
+	seen := make(map[record.ID]bool)
+	for _, p := range prefixes {
+		id, err := resolve(ctx, s, p)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// pair is KEY=VALUE of the command line.
+type pair struct{ key, value string }
+
+func parsePairs(args []string) ([]pair, error) {
+	pairs := make([]pair, len(args))
+	for i, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		if !ok || key == "" {
+			return nil, usagef("%q is not KEY=VALUE", arg)
+		}
+		pairs[i] = pair{key, value}
+	}
+	return pairs, nil
+}
+
+// idDigits is how many digits of an id lists show: enough to be unique in
+// practice, and short.
+const idDigits = 10
+
+func shortID(id record.ID) string { return id.String()[:idDigits] }
+
+// valueText gives a decoded value for people: lists separated by semicolons
+// and commas.
+func valueText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []any:
+		parts := make([]string, len(v))
+		for i, p := range v {
+			if inner, ok := p.([]any); ok {
+				texts := make([]string, len(inner))
+				for j, t := range inner {
+					texts[j] = fmt.Sprint(t)
+				}
+				parts[i] = strings.Join(texts, ", ")
+				continue
+			}
+			parts[i] = fmt.Sprint(p)
+		}
+		return strings.Trim(strings.Join(parts, "; "), "; ")
+	case nil:
+		return ""
+	}
+	return fmt.Sprint(v)
+}
