@@ -1,0 +1,118 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"sidekeep/localstore/record"
+)
+
+// What stands first in the associated data of each sealed thing.
+const (
+	contextVersion = "sidekeep/v1/version\x00"
+	contextChunk   = "sidekeep/v1/chunk\x00"
+)
+
+// Opened is a version that opened, with its identity as recomputed from inside.
+type Opened struct {
+	Kind      record.Kind
+	ID        record.ID
+	VersionID record.VersionID
+	Version   *record.Version
+}
+
+// SealVersion seals v as the version of record id. Equal input gives equal output.
+// The error is a *record.LimitError if v is too large.
+func (k *Keys) SealVersion(kind record.Kind, id record.ID, v *record.Version) (Sealed, error) {
+	if !kind.Valid() {
+		return Sealed{}, fmt.Errorf("seal version of %s: bad kind", id)
+	}
+	encoded, err := record.Encode(v)
+	if err != nil {
+		return Sealed{}, fmt.Errorf("seal version of %s: %w", id, err)
+	}
+	h := Header{Format: FormatVersion, Kind: kind, ID: id, VersionID: k.VersionID(kind, id, encoded), Vector: v.Vector, Chunks: v.Chunks()}
+	if v.Dead() {
+		h.Flags |= FlagDead
+	}
+	payload, dictionary := compress(kind, encoded)
+	h.Dictionary = dictionary
+	plain := pad(payload)
+	h.Length = len(plain)
+	return k.seal(k.version, contextVersion, h.marshal(), plain), nil
+}
+
+// OpenVersion opens a sealed version, and checks all that its header says
+// against what is inside. Whatever is wrong, the error is ErrOpen.
+func (k *Keys) OpenVersion(s Sealed) (Opened, error) {
+	h, err := ParseHeader(s.Header)
+	if err != nil || len(s.Body) != h.Length+Overhead {
+		return Opened{}, ErrOpen
+	}
+	payload, ok := k.open(k.version, contextVersion, s)
+	if !ok {
+		return Opened{}, ErrOpen
+	}
+	encoded, ok := decompress(h.Dictionary, payload)
+	if !ok || k.VersionID(h.Kind, h.ID, encoded) != h.VersionID {
+		return Opened{}, ErrOpen
+	}
+	v, err := record.Decode(encoded)
+	if err != nil || !v.Vector.Equal(h.Vector) || v.Dead() != h.Dead() || !slices.Equal(v.Chunks(), h.Chunks) {
+		return Opened{}, ErrOpen
+	}
+	return Opened{h.Kind, h.ID, h.VersionID, v}, nil
+}
+
+// SealChunk seals a chunk of 1 to ChunkBytes bytes. Equal input gives equal output.
+func (k *Keys) SealChunk(plain []byte) (Sealed, error) {
+	if len(plain) == 0 || len(plain) > ChunkBytes {
+		return Sealed{}, &record.LimitError{What: "bytes in a chunk", Value: len(plain), Max: ChunkBytes}
+	}
+	p := pad(plain)
+	h := ChunkHeader{Format: FormatVersion, ID: k.ChunkID(plain), Length: len(p)}
+	return k.seal(k.chunk, contextChunk, h.marshal(), p), nil
+}
+
+// OpenChunk opens a sealed chunk and returns its id, recomputed, and its bytes.
+// Whatever is wrong, the error is ErrOpen.
+func (k *Keys) OpenChunk(s Sealed) (record.ChunkID, []byte, error) {
+	h, err := ParseChunkHeader(s.Header)
+	if err != nil || len(s.Body) != h.Length+Overhead {
+		return record.ChunkID{}, nil, ErrOpen
+	}
+	plain, ok := k.open(k.chunk, contextChunk, s)
+	if !ok || len(plain) == 0 || k.ChunkID(plain) != h.ID {
+		return record.ChunkID{}, nil, ErrOpen
+	}
+	return h.ID, plain, nil
+}
+
+// associated is what is authenticated beside the plaintext.
+func (k *Keys) associated(context string, header []byte) []byte {
+	return slices.Concat([]byte(context), k.account[:], header)
+}
+
+func (k *Keys) seal(a cipher.AEAD, context string, header, plain []byte) Sealed {
+	ad := k.associated(context, header)
+	nonce := k.nonceOf(ad, plain)
+	body := make([]byte, chacha20poly1305.NonceSizeX, len(plain)+Overhead)
+	copy(body, nonce)
+	return Sealed{header, a.Seal(body, nonce, plain, ad)}
+}
+
+// open returns the payload of s without padding. A nonce that is not the one
+// that sealing makes is refused: one plaintext has one sealed form.
+func (k *Keys) open(a cipher.AEAD, context string, s Sealed) ([]byte, bool) {
+	ad := k.associated(context, s.Header)
+	nonce, ciphertext := s.Body[:chacha20poly1305.NonceSizeX], s.Body[chacha20poly1305.NonceSizeX:]
+	plain, err := a.Open(nil, nonce, ciphertext, ad)
+	if err != nil || !bytes.Equal(nonce, k.nonceOf(ad, plain)) {
+		return nil, false
+	}
+	return unpad(plain)
+}
