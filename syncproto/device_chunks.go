@@ -1,0 +1,250 @@
+package syncproto
+
+import (
+	"slices"
+
+	"sidekeep/localstore/record"
+)
+
+// How chunks are asked for and kept.
+const (
+	wantMax         = 256       // chunks asked for at once
+	keepMax         = 8         // chunks stored in one commit
+	wantFirstMillis = 250       // before chunks that the cloud lacked are asked for again
+	wantMaxMillis   = 5 * 60000 // the longest time between two such questions
+	wantOnceTries   = 6         // such questions in a row before a single sync gives up
+)
+
+// deviceUpload offers and sends the chunks that the cloud lacks.
+type deviceUpload struct {
+	fresh  bool                    // the store may have more to offer than was looked at
+	after  record.ChunkID          // looked at up to here
+	more   bool                    // the store has not been read to its end
+	offer  []record.ChunkID        // offered, answer awaited
+	queue  []record.ChunkID        // the cloud lacks these
+	flying map[record.ChunkID]bool // sent, not yet stored
+	loaded []LoadedChunk           // read, to be sent
+}
+
+func (u *deviceUpload) again() { u.fresh = true }
+
+func (u *deviceUpload) done() bool {
+	return !u.fresh && !u.more && len(u.offer) == 0 && len(u.queue) == 0 && len(u.flying) == 0
+}
+
+// plan takes the next step of the upload.
+func (u *deviceUpload) plan(s *DeviceSession) {
+	window := s.limits.Get(LimitChunkWindow)
+	if len(u.queue) > 0 {
+		if n := min(window-len(u.flying), len(u.queue)); n > 0 {
+			ids := u.queue[:n:n]
+			u.queue = u.queue[n:]
+			s.ask(StoreLoad{ids})
+		}
+		return
+	}
+	if len(u.offer) > 0 || !s.room() {
+		return
+	}
+	if u.fresh && !u.more && len(u.flying) == 0 {
+		u.fresh, u.more, u.after = false, true, record.ChunkID{}
+	}
+	if u.more {
+		s.ask(StoreOffer{After: u.after, Max: s.limits.Get(LimitHave)})
+	}
+}
+
+func (u *deviceUpload) offered(s *DeviceSession, l LocalOffered) {
+	if len(l.IDs) == 0 {
+		u.more = false
+		return
+	}
+	u.after = l.IDs[len(l.IDs)-1]
+	ids := slices.DeleteFunc(slices.Clone(l.IDs), func(id record.ChunkID) bool { return u.flying[id] })
+	if len(ids) == 0 {
+		return
+	}
+	u.offer = ids
+	s.send(&Have{ID: s.request(&deviceRequest{typ: TypeHave}), Chunks: ids})
+}
+
+// needed takes the cloud's answer: it holds the chunks that it does not name.
+func (u *deviceUpload) needed(s *DeviceSession, need []record.ChunkID) {
+	lacks := make(map[record.ChunkID]bool, len(need))
+	for _, id := range need {
+		lacks[id] = true
+	}
+	var has []record.ChunkID
+	for _, id := range u.offer {
+		if lacks[id] {
+			u.queue = append(u.queue, id)
+		} else {
+			has = append(has, id)
+		}
+	}
+	u.offer = nil
+	if len(has) > 0 {
+		s.do(StoreChunksAcked{has})
+		s.do(DeviceStateChanged{s.live})
+	}
+}
+
+func (u *deviceUpload) send(s *DeviceSession, l LocalLoaded) {
+	if u.flying == nil {
+		u.flying = map[record.ChunkID]bool{}
+	}
+	for _, c := range l.Chunks {
+		u.flying[c.ID] = true
+		s.changed = true
+		s.send(&Chunk{Header: c.Sealed.Header, Body: c.Sealed.Body})
+	}
+}
+
+func (u *deviceUpload) stored(s *DeviceSession, ids []record.ChunkID) {
+	for _, id := range ids {
+		if !u.flying[id] {
+			s.fail(CodeOutOfOrder, "a chunk stored that was not sent")
+			return
+		}
+		delete(u.flying, id)
+	}
+	s.do(StoreChunksAcked{ids})
+	s.do(DeviceStateChanged{s.live})
+}
+
+// deviceDownload asks for the chunks that are missing here.
+type deviceDownload struct {
+	wanted  bool                    // the store may miss some that were not asked for
+	asking  bool                    // a want is under way
+	absent  map[record.ChunkID]bool // the cloud did not hold these when last asked
+	buffer  []*Chunk                // arrived, to be kept
+	ending  bool                    // the answer has ended; what is in the buffer is the rest of it
+	got     bool                    // some came since the last retry
+	waiting bool                    // the want timer runs
+	tries   int
+}
+
+// look has the store asked again what is missing, as after new versions.
+func (d *deviceDownload) look() {
+	d.wanted = true
+	d.tries = 0
+}
+
+// retry asks again for what the cloud did not hold.
+func (d *deviceDownload) retry() {
+	d.waiting = false
+	d.wanted = true
+	d.absent = nil
+}
+
+func (d *deviceDownload) done() bool {
+	if d.wanted || d.asking || len(d.buffer) > 0 {
+		return false
+	}
+	return len(d.absent) == 0 || d.tries > wantOnceTries
+}
+
+// plan takes the next step of the download.
+func (d *deviceDownload) plan(s *DeviceSession) {
+	switch {
+	case len(d.buffer) >= keepMax, d.ending && len(d.buffer) > 0:
+		n := min(len(d.buffer), keepMax)
+		chunks := d.buffer[:n:n]
+		d.buffer = d.buffer[n:]
+		s.ask(StoreKeep{chunks})
+	case d.ending:
+		d.ending, d.asking, d.wanted = false, false, true
+	}
+	if s.busy || d.asking || !s.room() {
+		return
+	}
+	if d.wanted {
+		s.ask(StoreMissing{Max: len(d.absent) + wantMax})
+		return
+	}
+	if len(d.absent) > 0 && !d.waiting {
+		d.waiting = true
+		d.tries++
+		s.do(DeviceSetTimer{TimerWant, min(uint64(wantFirstMillis)<<min(d.tries, 16), wantMaxMillis)})
+	}
+}
+
+func (d *deviceDownload) missing(s *DeviceSession, l LocalMissing) {
+	d.wanted = false
+	ids := slices.DeleteFunc(slices.Clone(l.IDs), func(id record.ChunkID) bool { return d.absent[id] })
+	ids = ids[:min(len(ids), wantMax, s.limits.Get(LimitHave))]
+	if len(l.IDs) == 0 {
+		d.absent = nil
+	}
+	if len(ids) == 0 {
+		return
+	}
+	d.asking = true
+	s.send(&Want{ID: s.request(&deviceRequest{typ: TypeWant}), Chunks: ids})
+}
+
+func (d *deviceDownload) arrived(s *DeviceSession, c *Chunk) {
+	if !d.asking || d.ending {
+		s.fail(CodeOutOfOrder, "a chunk that nobody wanted")
+		return
+	}
+	d.buffer = append(d.buffer, c)
+	d.tries = 0
+}
+
+func (d *deviceDownload) ended(s *DeviceSession, absent []record.ChunkID) {
+	if d.absent == nil {
+		d.absent = map[record.ChunkID]bool{}
+	}
+	for _, id := range absent {
+		d.absent[id] = true
+	}
+	d.ending = true
+}
+
+// keep stores what arrived when the connection ends in the middle of an answer.
+func (d *deviceDownload) keep(s *DeviceSession) {
+	if len(d.buffer) > 0 {
+		s.do(StoreKeep{d.buffer})
+		d.buffer = nil
+	}
+}
+
+// planChunks moves chunks, when all records are on their way.
+func (s *DeviceSession) planChunks() {
+	if !s.busy {
+		s.down.plan(s)
+	}
+	if !s.busy {
+		s.up.plan(s)
+	}
+}
+
+// result takes what the store answered.
+func (s *DeviceSession) result(e DeviceEvent) {
+	switch e := e.(type) {
+	case LocalBegan:
+		s.began(e)
+		s.up.again()
+	case LocalApplied:
+		s.applied(e)
+	case LocalMinted:
+		s.minted(e)
+	case LocalRanged:
+		s.rangeStep(e)
+	case LocalRecounted:
+		s.kind(e.Kind).own = e.Own
+		s.kind(e.Kind).proofFresh = false
+	case LocalOffered:
+		s.up.offered(s, e)
+	case LocalLoaded:
+		s.up.send(s, e)
+	case LocalMissing:
+		s.down.missing(s, e)
+	case LocalKept:
+		if e.Bad > 0 {
+			s.do(DeviceProblem{Code: ProblemBadChunk, Text: "a chunk of the cloud does not open"})
+		}
+		s.do(DeviceStateChanged{s.live})
+	}
+}

@@ -1,0 +1,301 @@
+package syncproto
+
+import (
+	"fmt"
+
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+)
+
+// Bounds of one session's attempts to make a kind equal.
+const (
+	pullsMax      = 3 // pulls to the end that left digests different, since they last were equal
+	reconcilesMax = 3 // reconciles that found something and left digests different
+	restMillis    = 1500
+	pullBytes     = BatchBytesMax
+)
+
+// deviceKind is what a session knows of one kind.
+type deviceKind struct {
+	name   record.Kind
+	own    rangeset.Digest // of the versions here
+	cloud  KindState       // as the cloud last told
+	cursor Seq             // everything of the kind up to here is here
+	saved  Seq             // the cursor as the store has it
+	told   KindState       // what the store was told of the cloud
+	asked  RequestID       // pull, fetch, range or aside under way; 0 for none
+
+	wantPull      bool
+	wantReconcile bool
+	reconciler    *rangeset.Reconciler
+	base          Seq   // the cloud's head when the reconcile began
+	found         bool  // the reconcile showed a difference
+	need          []Ref // shown by reconcile, to be fetched
+
+	again    bool  // the outbox may have grown: read it from its beginning
+	minting  bool  // the outbox has not been read to its end
+	after    int64 // place in the outbox
+	out      []MintedVersion
+	pushing  int // pushes without ack
+	rejected map[Ref]bool
+	notOpen  map[Ref]bool
+	aside    []Ref // to be reported as not opening
+
+	proofFresh bool // cloud is as of a moment after the last change here
+	pulls      int
+	reconciles int
+	recounted  bool
+	fault      string // why equality was given up, "" otherwise
+}
+
+func (k *deviceKind) cloudDigest() rangeset.Digest {
+	return rangeset.Digest{Count: k.cloud.Count, Sum: k.cloud.Sum}
+}
+
+func (k *deviceKind) equal() bool { return k.own.Equal(k.cloudDigest()) }
+
+// explained reports whether versions that do not open are the whole difference.
+func (k *deviceKind) explained() bool {
+	d := k.own
+	for r := range k.notOpen {
+		d.Add(r.Version())
+	}
+	return len(k.notOpen) > 0 && d.Equal(k.cloudDigest())
+}
+
+// start decides how to begin, from the cursor and what the welcome said.
+func (k *deviceKind) start() {
+	k.again = true
+	k.proofFresh = true
+	switch {
+	case k.equal():
+		k.wantReconcile = false
+	case k.wantReconcile:
+	case k.cursor > k.cloud.Head, k.cursor == 0 && k.own.Count > 0:
+		k.wantReconcile = true // the cloud is behind, or another one
+	default:
+		k.wantPull = k.cloud.Head > k.cursor
+	}
+}
+
+// plan asks for whatever is missing, as far as the windows allow.
+func (s *DeviceSession) plan() {
+	if s.busy {
+		return
+	}
+	if len(s.arrived) > 0 {
+		s.apply()
+		return
+	}
+	if s.stopping {
+		s.down.keep(s)
+		s.send(&Bye{})
+		s.close(DeviceClose{Retry: RetryNever})
+		return
+	}
+	for _, k := range s.kinds {
+		if s.cautious && !s.read(k) {
+			return
+		}
+	}
+	s.cautious = false
+	rest := true
+	for _, k := range s.kinds {
+		if s.planKind(k) {
+			continue
+		}
+		rest = false
+		if s.busy || s.phase == deviceClosed || !s.live {
+			return
+		}
+	}
+	if !s.liveSent {
+		s.liveSent, s.changed = true, false
+		s.send(&Live{ID: s.request(&deviceRequest{typ: TypeLive}), Kinds: s.held(true)})
+	}
+	if !s.live {
+		return
+	}
+	s.planChunks()
+	if rest && !s.busy && s.cfg.Once {
+		s.planEnd()
+	}
+}
+
+// planKind takes the next step for k. It reports whether k is at rest: equal to
+// the cloud, or given up, and nothing of it under way.
+func (s *DeviceSession) planKind(k *deviceKind) bool {
+	if !s.read(k) || s.push(k) {
+		return false
+	}
+	if k.equal() || k.fault != "" {
+		s.settle(k)
+		return true
+	}
+	return s.differ(k)
+}
+
+// read asks for what is known to be missing here. It reports whether nothing is.
+func (s *DeviceSession) read(k *deviceKind) bool {
+	switch {
+	case k.asked != 0 || !s.room():
+	case len(k.aside) > 0:
+		s.sendAside(k)
+	case len(k.need) > 0:
+		s.fetch(k)
+	case k.wantReconcile:
+		s.reconcile(k)
+	case k.wantPull:
+		s.pull(k)
+	default:
+		return true
+	}
+	return false
+}
+
+// settle tells the store what the cloud holds and where the cursor is, once.
+func (s *DeviceSession) settle(k *deviceKind) {
+	proven := k.equal()
+	if proven {
+		k.pulls, k.reconciles, k.recounted, k.fault = 0, 0, false, ""
+		// All versions up to the head are here, whoever wrote them.
+		k.cursor = max(k.cursor, k.cloud.Head)
+	}
+	var move Seq
+	if k.cursor != k.saved {
+		move, k.saved = k.cursor, k.cursor
+	}
+	if k.told == k.cloud && move == 0 {
+		return
+	}
+	k.told = k.cloud
+	s.do(StoreCloud{State: k.cloud, Proven: proven && k.cloud.State == KindOK, Cursor: move})
+	s.do(DeviceStateChanged{s.live})
+}
+
+// differ decides what to try when digests differ although nothing is under way.
+// It reports whether it gave up.
+func (s *DeviceSession) differ(k *deviceKind) bool {
+	switch {
+	case len(k.rejected) > 0:
+		s.giveUp(k, "the cloud refused some versions")
+	case k.explained():
+		s.giveUp(k, "some versions of the cloud do not open")
+	case !k.proofFresh && !s.live:
+		s.prove(false)
+		return false
+	case !k.proofFresh:
+		// A live batch may be on its way: wait a moment, then ask.
+		if !s.resting {
+			s.resting = true
+			s.do(DeviceSetTimer{TimerRest, restMillis})
+		}
+		return false
+	case k.cloud.Head > k.cursor && k.pulls < pullsMax:
+		k.pulls++
+		s.pull(k)
+		return false
+	case k.reconciles < reconcilesMax && !k.recounted:
+		s.reconcile(k)
+		return false
+	default:
+		s.giveUp(k, fmt.Sprintf("digests differ after %d reconciles and a recount", k.reconciles))
+	}
+	s.settle(k)
+	return true
+}
+
+// giveUp leaves k unequal for the rest of this session, and says so.
+func (s *DeviceSession) giveUp(k *deviceKind, why string) {
+	k.fault = why
+	s.do(DeviceProblem{Kind: k.name, Code: ProblemDiffers, Text: why})
+	s.do(DeviceStateChanged{s.live})
+}
+
+// fired handles a timer.
+func (s *DeviceSession) fired(t DeviceTimerID) {
+	switch t {
+	case TimerRest:
+		s.resting = false
+		if s.phase == deviceWork && s.live && s.room() {
+			s.prove(false)
+		}
+	case TimerWant:
+		s.down.retry()
+	}
+}
+
+// prove asks what the cloud holds now, unless that is asked already. final says
+// that the session ends if nothing differs.
+func (s *DeviceSession) prove(final bool) {
+	for _, r := range s.requests {
+		if r.typ == TypeProve {
+			return
+		}
+	}
+	s.changed = false
+	s.send(&Prove{ID: s.request(&deviceRequest{typ: TypeProve, final: final}), Kinds: s.held(false)})
+}
+
+// cloudSays takes a kind state that the cloud told. fresh says that it was
+// asked for when nothing of the kind was under way.
+func (s *DeviceSession) cloudSays(st *KindState, fresh bool) *deviceKind {
+	k := s.kind(st.Kind)
+	if st.Head < k.cloud.Head && st.Head != 0 {
+		return k // an answer that was overtaken
+	}
+	k.cloud = *st
+	k.cloud.Prev = 0
+	k.proofFresh = fresh && k.pushing == 0
+	return k
+}
+
+func (s *DeviceSession) proved(p *Proof, r *deviceRequest) {
+	s.head = p.Head
+	named := map[record.Kind]bool{}
+	for i := range p.Kinds {
+		s.cloudSays(&p.Kinds[i], true)
+		named[p.Kinds[i].Kind] = true
+	}
+	for _, k := range s.kinds {
+		if !named[k.name] {
+			k.cloud = KindState{Kind: k.name}
+			k.proofFresh = k.pushing == 0
+		}
+	}
+	switch r.typ {
+	case TypeLive:
+		s.live = true
+		s.do(DeviceStateChanged{true})
+	case TypeAside:
+		r.kind.asked = 0
+	}
+	if r.final {
+		s.changed = s.changed || !s.settled()
+		s.stopping = !s.changed
+	}
+}
+
+// settled reports whether every kind is equal to the cloud or given up, with
+// nothing left to send.
+func (s *DeviceSession) settled() bool {
+	for _, k := range s.kinds {
+		if !k.equal() && k.fault == "" || k.again || k.minting || k.pushing > 0 || len(k.out) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// planEnd ends a session that was opened once, when nothing more can be done in it.
+func (s *DeviceSession) planEnd() {
+	if len(s.requests) > 0 || !s.up.done() || !s.down.done() {
+		return
+	}
+	if s.changed {
+		s.prove(true)
+		return
+	}
+	s.send(&Bye{})
+	s.close(DeviceClose{Retry: RetryNever})
+}

@@ -1,0 +1,315 @@
+package syncproto
+
+import (
+	"sidekeep/localstore/rangeset"
+)
+
+// deviceBatch is a batch that waits for the store.
+type deviceBatch struct {
+	kind   *deviceKind
+	items  []BatchItem
+	cursor Seq
+	state  *KindState
+	last   bool // the answer ends here
+}
+
+// answer takes a message of the open session.
+func (s *DeviceSession) answer(m Message) {
+	switch m := m.(type) {
+	case *Ack:
+		if r := s.answered(m.ID, TypePush); r != nil {
+			s.acked(m, r)
+		}
+	case *Batch:
+		s.batch(m)
+	case *Proof:
+		if r := s.answered(m.ID, TypeLive, TypeProve, TypeAside); r != nil {
+			s.proved(m, r)
+		}
+	case *Range:
+		if r := s.answered(m.ID, TypeRange); r != nil {
+			s.ranged(m, r)
+		}
+	case *Need:
+		if s.answered(m.ID, TypeHave) != nil {
+			s.up.needed(s, m.Chunks)
+		}
+	case *Stored:
+		s.up.stored(s, m.Chunks)
+	case *Chunk:
+		s.down.arrived(s, m)
+	case *Absent:
+		if s.answered(m.ID, TypeWant) != nil {
+			s.down.ended(s, m.Chunks)
+		}
+	default:
+		s.fail(CodeOutOfOrder, m.Type().String())
+	}
+}
+
+// answered takes the request off the list. It closes the session and returns
+// nil if there is none of these types under the id.
+func (s *DeviceSession) answered(id RequestID, types ...Type) *deviceRequest {
+	r := s.requests[id]
+	if r != nil {
+		for _, t := range types {
+			if r.typ == t {
+				delete(s.requests, id)
+				return r
+			}
+		}
+	}
+	s.fail(CodeOutOfOrder, "an answer that nobody asked for")
+	return nil
+}
+
+func (s *DeviceSession) pull(k *deviceKind) {
+	k.wantPull = false
+	k.asked = s.request(&deviceRequest{kind: k, typ: TypePull, after: k.cursor})
+	s.send(&Pull{ID: k.asked, Kind: k.name, After: k.cursor, BytesMax: pullBytes})
+}
+
+func (s *DeviceSession) fetch(k *deviceKind) {
+	n := min(len(k.need), FetchMax)
+	k.asked = s.request(&deviceRequest{kind: k, typ: TypeFetch})
+	s.send(&Fetch{ID: k.asked, Kind: k.name, Refs: k.need[:n:n]})
+	k.need = k.need[n:]
+}
+
+// batch queues what came for the store, and asks for the next page before that.
+func (s *DeviceSession) batch(m *Batch) {
+	b := deviceBatch{kind: s.kind(m.Kind), items: m.Items, cursor: m.Next, state: m.State, last: !m.More}
+	if m.ID == 0 {
+		if !s.liveSent {
+			s.fail(CodeOutOfOrder, "a live batch before live")
+			return
+		}
+		b.last = false
+		s.arrived = append(s.arrived, b)
+		return
+	}
+	r := s.requests[m.ID]
+	switch {
+	case r == nil || r.typ != TypePull && r.typ != TypeFetch || r.kind != b.kind:
+		s.fail(CodeOutOfOrder, "a batch that nobody asked for")
+		return
+	case r.typ == TypeFetch:
+		b.cursor = 0
+		if !m.More {
+			delete(s.requests, m.ID)
+		}
+	default:
+		delete(s.requests, m.ID)
+		if m.More {
+			if m.Next <= r.after {
+				s.fail(CodeBadMessage, "a pull that does not move")
+				return
+			}
+			b.kind.asked = s.request(&deviceRequest{kind: b.kind, typ: TypePull, after: m.Next})
+			s.send(&Pull{ID: b.kind.asked, Kind: b.kind.name, After: m.Next, BytesMax: pullBytes})
+		}
+	}
+	s.arrived = append(s.arrived, b)
+}
+
+// apply hands the oldest batch to the store.
+func (s *DeviceSession) apply() {
+	b := &s.arrived[0]
+	cursor := max(b.cursor, b.kind.cursor)
+	if b.cursor == 0 || cursor == b.kind.saved {
+		cursor = 0
+	}
+	if len(b.items) == 0 {
+		s.finishBatch(cursor)
+		s.plan()
+		return
+	}
+	s.ask(StoreApply{Kind: b.kind.name, Items: b.items, Cursor: cursor})
+}
+
+func (s *DeviceSession) applied(a LocalApplied) {
+	if a.Fork {
+		s.fork(ForkCounter)
+		return
+	}
+	if len(s.arrived) == 0 {
+		return
+	}
+	b := &s.arrived[0]
+	k := b.kind
+	s.changed = true
+	k.own = a.Own
+	k.again = k.again || a.ToPush
+	for _, r := range a.NotOpen {
+		if k.notOpen[r] {
+			continue
+		}
+		k.notOpen[r] = true
+		k.aside = append(k.aside, r)
+		s.do(DeviceProblem{Kind: k.name, Code: ProblemNotOpen, Ref: &r, Text: "a version of the cloud does not open"})
+	}
+	s.down.look()
+	cursor := max(b.cursor, k.cursor)
+	if b.cursor != 0 {
+		k.saved = cursor
+	}
+	s.finishBatch(cursor)
+	s.do(DeviceStateChanged{s.live})
+}
+
+// finishBatch takes the oldest batch off the queue and learns what it said of
+// the cloud.
+func (s *DeviceSession) finishBatch(cursor Seq) {
+	b := s.arrived[0]
+	s.arrived = s.arrived[1:]
+	k := b.kind
+	if b.cursor != 0 {
+		k.cursor = max(k.cursor, cursor)
+	}
+	if b.state != nil {
+		s.cloudSays(b.state, !s.live || b.last)
+	}
+	if b.last {
+		k.asked = 0
+		k.cursor = max(k.cursor, b.cursor)
+	}
+}
+
+// push sends what is in the outbox of k, and reports whether something is still
+// under way.
+func (s *DeviceSession) push(k *deviceKind) bool {
+	if k.again && k.pushing == 0 && len(k.out) == 0 {
+		k.again, k.minting, k.after = false, true, 0
+	}
+	window := s.limits.Get(LimitPushWindow)
+	for len(k.out) > 0 && k.pushing < window && s.room() {
+		s.sendPush(k)
+	}
+	if len(k.out) == 0 && k.minting && k.pushing < window && s.room() {
+		s.ask(StoreMint{Kind: k.name, After: k.after, RecordsMax: s.limits.Get(LimitPushRecords), BytesMax: s.limits.Get(LimitPushBytes)})
+		return true
+	}
+	return k.pushing > 0 || len(k.out) > 0 || k.minting || k.again
+}
+
+func (s *DeviceSession) minted(m LocalMinted) {
+	k := s.kind(m.Kind)
+	k.own = m.Own
+	k.minting = len(m.Versions) > 0
+	for _, v := range m.Versions {
+		k.after = max(k.after, v.Order)
+		if !k.rejected[v.Ref] {
+			k.out = append(k.out, v)
+		}
+	}
+}
+
+// sendPush sends as many versions of the queue as one push may hold.
+func (s *DeviceSession) sendPush(k *deviceKind) {
+	most, bytesMax := s.limits.Get(LimitPushRecords), s.limits.Get(LimitPushBytes)
+	r := &deviceRequest{kind: k, typ: TypePush}
+	p := &Push{ID: s.request(r)}
+	size := 0
+	for len(k.out) > 0 && len(p.Versions) < most {
+		v := &k.out[0]
+		sealed := SealedVersion{Header: v.Sealed.Header, Body: v.Sealed.Body}
+		if size += sealed.size(); size > bytesMax && len(p.Versions) > 0 {
+			break
+		}
+		p.Versions = append(p.Versions, sealed)
+		r.refs = append(r.refs, v.Ref)
+		k.out = k.out[1:]
+	}
+	k.pushing++
+	s.changed = true
+	k.proofFresh = false
+	s.send(p)
+}
+
+func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
+	k := r.kind
+	k.pushing--
+	for i := len(m.Rejects) - 1; i >= 0; i-- {
+		j := int(m.Rejects[i].Index)
+		if j >= len(r.refs) {
+			s.fail(CodeBadMessage, "a reject of what was not pushed")
+			return
+		}
+		ref := r.refs[j]
+		k.rejected[ref] = true
+		r.refs = append(r.refs[:j:j], r.refs[j+1:]...)
+		s.do(DeviceProblem{Kind: k.name, Code: ProblemRejected, Ref: &ref, Text: "the cloud refused a version: " + m.Rejects[i].Code.String()})
+	}
+	if len(r.refs) > 0 {
+		s.do(StoreAcked{Kind: k.name, Refs: r.refs})
+		s.up.again() // the chunks of what was pushed
+	}
+	s.head = m.Head
+	for i := range m.Kinds {
+		st := &m.Kinds[i]
+		own := s.cloudSays(st, !s.live)
+		if st.Prev <= own.cursor {
+			own.cursor = max(own.cursor, st.Head) // nobody else wrote in between
+		}
+	}
+	s.do(DeviceStateChanged{s.live})
+}
+
+func (s *DeviceSession) sendAside(k *deviceKind) {
+	n := min(len(k.aside), AsideMax)
+	k.asked = s.request(&deviceRequest{kind: k, typ: TypeAside})
+	s.send(&Aside{ID: k.asked, Kind: k.name, Refs: k.aside[:n:n]})
+	k.aside = k.aside[n:]
+}
+
+// reconcile begins to find by ranges what the two sides do not share.
+func (s *DeviceSession) reconcile(k *deviceKind) {
+	k.wantReconcile, k.wantPull = false, false
+	k.reconciler = rangeset.NewReconciler(k.own.Count, k.cloud.Count)
+	k.base, k.found = k.cloud.Head, false
+	k.reconciles++
+	s.ask(StoreRange{Kind: k.name, Reconciler: k.reconciler})
+}
+
+// ranged hands the cloud's answer to the store's end of the reconcile.
+func (s *DeviceSession) ranged(m *Range, r *deviceRequest) {
+	if m.Kind != r.kind.name {
+		s.fail(CodeBadMessage, "ranges of another kind")
+		return
+	}
+	answer := m.Message()
+	r.kind.asked = 0
+	s.ask(StoreRange{Kind: m.Kind, Reconciler: r.kind.reconciler, Answer: &answer})
+}
+
+func (s *DeviceSession) rangeStep(l LocalRanged) {
+	k := s.kind(l.Kind)
+	if l.Err != nil {
+		s.close(DeviceClose{Err: &Error{Code: CodeBadMessage, Detail: l.Err.Error()}, Retry: RetryBackoff})
+		return
+	}
+	for _, it := range l.Need {
+		if r := NewRef(it.ID, it.Version); !k.notOpen[r] {
+			k.need = append(k.need, r)
+		}
+		k.found = true
+	}
+	if l.Have > 0 {
+		k.found, k.again = true, true
+		s.up.again()
+	}
+	if l.Next != nil {
+		k.asked = s.request(&deviceRequest{kind: k, typ: TypeRange})
+		s.send(NewRange(k.asked, k.name, *l.Next))
+		return
+	}
+	k.reconciler = nil
+	k.cursor = k.base
+	k.proofFresh = false
+	if k.found {
+		return
+	}
+	// The sets look equal, the digests do not: both sides count again (rule P1).
+	k.recounted = true
+	s.ask(StoreRecount{k.name})
+}
