@@ -1,0 +1,77 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+// chunks is a cloudstore.Chunks in the same file.
+type chunks struct{ s *Store }
+
+// Missing implements cloudstore.Chunks.
+func (c chunks) Missing(ctx context.Context, account seal.Account, ids []record.ChunkID) ([]record.ChunkID, error) {
+	missing := []record.ChunkID{}
+	err := c.s.read(ctx, func(q snapshot) error {
+		for _, id := range ids {
+			var one int
+			err := q.row("SELECT 1 FROM chunk WHERE account = ? AND chunk = ?", account[:], id[:]).Scan(&one)
+			if errors.Is(err, sql.ErrNoRows) {
+				missing = append(missing, id)
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for chunks: %w", err)
+	}
+	return missing, nil
+}
+
+// Put implements cloudstore.Chunks.
+func (c chunks) Put(ctx context.Context, account seal.Account, list []syncproto.CloudChunk) error {
+	bytes := 0
+	for i := range list {
+		bytes += len(list[i].Body)
+	}
+	err := c.s.do(ctx, bytes, func(t *txn) error {
+		// Like a repeated push, a repeated chunk must write before it is acknowledged.
+		if _, err := t.put("UPDATE account SET touched = ? WHERE account = ?", c.s.now(), account[:]); err != nil {
+			return err
+		}
+		for i := range list {
+			_, err := t.put("INSERT INTO chunk (account, chunk, size, stored, header, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+				account[:], list[i].ID[:], len(list[i].Body), c.s.now(), list[i].Header, list[i].Body)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("store chunks: %w", err)
+	}
+	return nil
+}
+
+// Get implements cloudstore.Chunks.
+func (c chunks) Get(ctx context.Context, account seal.Account, id record.ChunkID) (*syncproto.Chunk, error) {
+	got := new(syncproto.Chunk)
+	err := c.s.read(ctx, func(q snapshot) error {
+		return q.row("SELECT header, body FROM chunk WHERE account = ? AND chunk = ?", account[:], id[:]).Scan(&got.Header, &got.Body)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read chunk: %w", err)
+	}
+	return got, nil
+}

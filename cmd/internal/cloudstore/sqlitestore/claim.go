@@ -1,0 +1,103 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+var errUnknownAccount = &syncproto.Error{Code: syncproto.CodeUnknownAccount}
+
+// Claim implements cloudstore.Store.
+func (s *Store) Claim(ctx context.Context, c syncproto.DoClaim) (syncproto.Claimed, error) {
+	var got syncproto.Claimed
+	run := func(t *txn) (err error) {
+		got, err = s.claim(t, c)
+		return err
+	}
+	if err := s.do(ctx, 1024, run, func() { s.counted[c.Account] = true }); err != nil {
+		return got, fmt.Errorf("claim: %w", err)
+	}
+	return got, nil
+}
+
+func (s *Store) claim(t *txn, c syncproto.DoClaim) (syncproto.Claimed, error) {
+	got := syncproto.Claimed{Epoch: s.epoch, Time: uint64(max(s.now(), 0))}
+	head, err := accountHead(t, c.Account)
+	if errors.Is(err, errUnknownAccount) && c.Create {
+		_, err = t.put("INSERT INTO account (account, head, created, touched) VALUES (?, 0, ?, ?)", c.Account[:], s.now(), s.now())
+	}
+	if err != nil {
+		return got, err
+	}
+	got.Head = head
+	if !s.counted[c.Account] {
+		if err := s.recountAll(t, c.Account); err != nil {
+			return got, err
+		}
+	}
+	held, err := storedClaim(t, c)
+	if err != nil {
+		return got, err
+	}
+	if got.State = cloudstore.JudgeClaim(held, c); got.State == syncproto.ClaimAccepted {
+		if err := s.storeClaim(t, c, held == nil); err != nil {
+			return got, err
+		}
+	}
+	var seen int64
+	err = t.row("SELECT counter FROM seen WHERE account = ? AND replica = ?", c.Account[:], c.Replica[:]).Scan(&seen)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return got, err
+	}
+	got.Seen = uint64(seen)
+	got.Kinds, err = kindStates(t, c.Account)
+	return got, err
+}
+
+func storedClaim(t *txn, c syncproto.DoClaim) (*cloudstore.StoredClaim, error) {
+	var device, token []byte
+	err := t.row("SELECT device, token FROM replica WHERE account = ? AND replica = ?", c.Account[:], c.Replica[:]).Scan(&device, &token)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	held := &cloudstore.StoredClaim{}
+	copy(held.Device[:], device)
+	copy(held.Token[:], token)
+	return held, nil
+}
+
+func (s *Store) storeClaim(t *txn, c syncproto.DoClaim, fresh bool) error {
+	if fresh {
+		var n int
+		if err := t.row("SELECT count(*) FROM replica WHERE account = ?", c.Account[:]).Scan(&n); err != nil {
+			return err
+		}
+		if n >= syncproto.ReplicasMax {
+			return &syncproto.Error{Code: syncproto.CodeQuota}
+		}
+	}
+	token := c.Pending[len(c.Pending)-1]
+	_, err := t.put(`INSERT INTO replica (account, replica, device, token, first, last) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account, replica) DO UPDATE SET token = excluded.token, last = excluded.last`,
+		c.Account[:], c.Replica[:], c.Device[:], token[:], s.now(), s.now())
+	return err
+}
+
+// accountHead returns the newest sequence of an account.
+func accountHead(q querier, account seal.Account) (syncproto.Seq, error) {
+	var head int64
+	err := q.row("SELECT head FROM account WHERE account = ?", account[:]).Scan(&head)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, errUnknownAccount
+	}
+	return syncproto.Seq(head), err
+}

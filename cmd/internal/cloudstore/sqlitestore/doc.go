@@ -1,0 +1,10 @@
+// Package sqlitestore is the cloud's storage on one machine: one SQLite file in
+// a folder, WAL, synchronous=FULL.
+//
+// All writes go through one goroutine. It takes what waits, from any number of
+// accounts, runs it in one transaction and answers after its commit: one fsync
+// for a whole group. Reads use a small pool and snapshots of their own.
+//
+// The tables are in sql/0001_schema.sql, commented. Start reading at store.go,
+// then group.go (the writer) and commit.go (what a push does).
+package sqlitestore

@@ -1,0 +1,35 @@
+package sqlitestore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"sidekeep/syncproto"
+)
+
+// errClosed is the error of a store that was closed.
+var errClosed = &syncproto.Error{Code: syncproto.CodeShutdown}
+
+// coded gives an error of SQLite or the system the code that a device may be
+// told. Errors that have one, and nil, stay as they are.
+func coded(err error) error {
+	var e *syncproto.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	code := syncproto.CodeStorage
+	var se *sqlite.Error
+	switch {
+	case errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		code = syncproto.CodeDiskFull
+	case errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_READONLY || se.Code()&0xff == sqlite3.SQLITE_PERM),
+		errors.Is(err, syscall.EROFS), errors.Is(err, os.ErrPermission):
+		code = syncproto.CodeReadOnly
+	}
+	return fmt.Errorf("%w: %w", &syncproto.Error{Code: code}, err)
+}

@@ -1,0 +1,135 @@
+package sqlitestore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+// ReadLog implements cloudstore.Store.
+func (s *Store) ReadLog(ctx context.Context, account seal.Account, kind record.Kind, after syncproto.Seq, bytesMax int) (syncproto.LogRead, error) {
+	got := syncproto.LogRead{Kind: kind, Items: []syncproto.BatchItem{}}
+	err := s.read(ctx, func(q snapshot) (err error) {
+		if got.State, err = kindState(q, account, kind); err != nil {
+			return err
+		}
+		rows, err := q.rows("SELECT seq, header, body FROM version WHERE account = ? AND kind = ? AND seq > ? ORDER BY seq LIMIT ?",
+			account[:], string(kind), int64(after), syncproto.BatchRecordsMax+1)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for size := 0; rows.Next(); {
+			it, err := scanItem(rows)
+			if err != nil {
+				return err
+			}
+			size += len(it.Header) + len(it.Body)
+			if n := len(got.Items); n > 0 && size > bytesMax || n == syncproto.BatchRecordsMax {
+				got.More = true
+				break
+			}
+			got.Items = append(got.Items, it)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return got, fmt.Errorf("read log: %w", err)
+	}
+	got.Next = max(after, got.State.Head)
+	if got.More {
+		got.Next = got.Items[len(got.Items)-1].Seq
+	}
+	return got, nil
+}
+
+func scanItem(r scanner) (syncproto.BatchItem, error) {
+	var seq int64
+	var it syncproto.BatchItem
+	err := r.Scan(&seq, &it.Header, &it.Body)
+	it.Seq = syncproto.Seq(seq)
+	return it, err
+}
+
+// Fetch implements cloudstore.Store.
+func (s *Store) Fetch(ctx context.Context, account seal.Account, kind record.Kind, refs []syncproto.Ref) (syncproto.Fetched, error) {
+	got := syncproto.Fetched{Items: []syncproto.BatchItem{}}
+	err := s.read(ctx, func(q snapshot) error {
+		size := 0
+		for _, ref := range refs {
+			id, version := ref.Record(), ref.Version()
+			it, err := scanItem(q.row("SELECT seq, header, body FROM version WHERE account = ? AND kind = ? AND record = ? AND version = ?",
+				account[:], string(kind), id[:], version[:]))
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			if err == nil {
+				size += len(it.Header) + len(it.Body)
+				if len(got.Items) > 0 && size > syncproto.BatchBytesMax {
+					return nil
+				}
+				got.Items = append(got.Items, it)
+			}
+			got.Done++
+		}
+		return nil
+	})
+	if err != nil {
+		return got, fmt.Errorf("fetch: %w", err)
+	}
+	slices.SortFunc(got.Items, func(a, b syncproto.BatchItem) int { return cmp.Compare(a.Seq, b.Seq) })
+	got.Items = slices.CompactFunc(got.Items, func(a, b syncproto.BatchItem) bool { return a.Seq == b.Seq })
+	return got, nil
+}
+
+// View implements cloudstore.Store.
+func (s *Store) View(ctx context.Context, account seal.Account, kind record.Kind, f func(rangeset.Set) error) error {
+	return s.read(ctx, func(q snapshot) error { return f(set{q, account, kind}) })
+}
+
+// set is the antichain of a kind in one snapshot.
+type set struct {
+	q       snapshot
+	account seal.Account
+	kind    record.Kind
+}
+
+// Scan implements rangeset.Set.
+func (s set) Scan(lower, upper rangeset.Bound, visit func(rangeset.Item) bool) error {
+	// The index is by record; what a bound says about versions is left to Contains.
+	from, to := []byte(lower), bytes.Repeat([]byte{0xff}, 17)
+	if len(upper) > 0 {
+		to = upper
+	}
+	q := "SELECT record, version FROM version WHERE account = ? AND kind = ? AND record >= ? AND record <= ? ORDER BY record, version"
+	rows, err := s.q.rows(q, s.account[:], string(s.kind), from[:min(len(from), 16)], to[:min(len(to), 17)])
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var id, version sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&id, &version); err != nil {
+			return err
+		}
+		var it rangeset.Item
+		copy(it.ID[:], id)
+		copy(it.Version[:], version)
+		if !rangeset.Contains(lower, upper, it) {
+			continue
+		}
+		if !visit(it) {
+			return nil
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,153 @@
+package sqlitestore
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+// Report implements cloudstore.Store. Each account is counted in one snapshot.
+func (s *Store) Report(ctx context.Context, account *seal.Account) (cloudstore.Report, error) {
+	report := cloudstore.Report{Epoch: hex.EncodeToString(s.epoch[:]), Accounts: []cloudstore.AccountReport{}}
+	var accounts []seal.Account
+	var err error
+	if account != nil {
+		accounts = []seal.Account{*account}
+	} else if accounts, err = s.accounts(ctx); err != nil {
+		return report, fmt.Errorf("report: %w", err)
+	}
+	for _, a := range accounts {
+		err := s.read(ctx, func(q snapshot) error {
+			r, err := reportAccount(q, a)
+			report.Accounts = append(report.Accounts, r)
+			return err
+		})
+		if err != nil {
+			return report, fmt.Errorf("report: %w", err)
+		}
+	}
+	return report, nil
+}
+
+func reportAccount(q snapshot, a seal.Account) (cloudstore.AccountReport, error) {
+	r := cloudstore.AccountReport{Account: hex.EncodeToString(a[:])}
+	head, err := accountHead(q, a)
+	if err != nil {
+		return r, err
+	}
+	r.Head = uint64(head)
+	var created int64
+	if err := q.row("SELECT created FROM account WHERE account = ?", a[:]).Scan(&created); err != nil {
+		return r, err
+	}
+	r.Created = time.Unix(created, 0).UTC()
+	kinds, err := kindsOf(q, a)
+	if err != nil {
+		return r, err
+	}
+	digests := map[string]rangeset.Digest{}
+	for _, k := range kinds {
+		kr, d, err := reportKind(q, a, k)
+		if err != nil {
+			return r, err
+		}
+		digests[kr.Kind] = d
+		r.Kinds = append(r.Kinds, kr)
+	}
+	if r.Replicas, err = reportReplicas(q, a, digests); err != nil {
+		return r, err
+	}
+	return r, q.row("SELECT count(*), coalesce(sum(size), 0) FROM chunk WHERE account = ?", a[:]).Scan(&r.Chunks, &r.ChunkBytes)
+}
+
+func reportKind(q snapshot, a seal.Account, kind record.Kind) (cloudstore.KindReport, rangeset.Digest, error) {
+	r := cloudstore.KindReport{Kind: string(kind)}
+	d, err := countRecords(q, a, kind, &r)
+	if err != nil {
+		return r, d, err
+	}
+	r.Versions, r.Digest = d.Count, d.String()
+	err = q.row("SELECT coalesce(sum(length(header) + length(body)), 0) FROM version WHERE account = ? AND kind = ?", a[:], string(kind)).Scan(&r.Bytes)
+	if err != nil {
+		return r, d, err
+	}
+	return r, d, q.row("SELECT count(*) - coalesce(sum(aside), 0), coalesce(sum(aside), 0) FROM dominated WHERE account = ? AND kind = ?",
+		a[:], string(kind)).Scan(&r.Dominated, &r.Aside)
+}
+
+// countRecords counts live and deleted records from the rows.
+func countRecords(q snapshot, a seal.Account, kind record.Kind, r *cloudstore.KindReport) (d rangeset.Digest, err error) {
+	rows, err := q.rows("SELECT record, version, dead FROM version WHERE account = ? AND kind = ? ORDER BY record, version", a[:], string(kind))
+	if err != nil {
+		return d, err
+	}
+	defer rows.Close()
+	var last []byte
+	alive := false
+	count := func() {
+		switch {
+		case last == nil:
+		case alive:
+			r.Live++
+		default:
+			r.Deleted++
+		}
+	}
+	for rows.Next() {
+		var id, version []byte
+		var dead bool
+		if err := rows.Scan(&id, &version, &dead); err != nil {
+			return d, err
+		}
+		if !bytes.Equal(id, last) {
+			count()
+			last, alive = id, false
+		}
+		alive = alive || !dead
+		d.Add(record.VersionID(version))
+	}
+	count()
+	return d, rows.Err()
+}
+
+func reportReplicas(q snapshot, a seal.Account, digests map[string]rangeset.Digest) ([]cloudstore.ReplicaReport, error) {
+	rows, err := q.rows(`SELECT p.replica, coalesce(r.last, 0), p.kind, p.count, p.sum, p.at FROM proof p
+		LEFT JOIN replica r ON r.account = p.account AND r.replica = p.replica WHERE p.account = ? ORDER BY p.replica, p.kind`, a[:])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := []cloudstore.ReplicaReport{}
+	for rows.Next() {
+		var id, sum []byte
+		var last, count, at int64
+		var p cloudstore.ProofReport
+		if err := rows.Scan(&id, &last, &p.Kind, &count, &sum, &at); err != nil {
+			return nil, err
+		}
+		d := rangeset.Digest{Count: uint64(count)}
+		copy(d.Sum[:], sum)
+		p.Count, p.Digest, p.At, p.Equal = d.Count, d.String(), time.Unix(at, 0).UTC(), d.Equal(digests[p.Kind])
+		name := hex.EncodeToString(id)
+		if len(all) == 0 || all[len(all)-1].Replica != name {
+			all = append(all, cloudstore.ReplicaReport{Replica: name, LastSeen: time.Unix(max(last, at), 0).UTC()})
+		}
+		r := &all[len(all)-1]
+		r.Proofs = append(r.Proofs, p)
+	}
+	return all, rows.Err()
+}
+
+// IsUnknownAccount reports whether err says that an account is not here.
+func IsUnknownAccount(err error) bool {
+	return errors.Is(err, &syncproto.Error{Code: syncproto.CodeUnknownAccount})
+}

@@ -1,0 +1,261 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+
+	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+// FileName is the database's name in the data folder.
+const FileName = "cloud.db"
+
+const (
+	formatVersion = 1
+	applicationID = 0x736b6364 // "skcd"
+	readersMax    = 4
+	busyTimeoutMs = 10_000
+)
+
+//go:embed sql/0001_schema.sql
+var schema string
+
+// ErrFormat is wrapped by Open's error when a newer program wrote the database.
+var ErrFormat = errors.New("the database was written by a newer version of sidekeep-cloud")
+
+// ErrForeign is wrapped by Open's error when the file is another program's.
+var ErrForeign = errors.New("the database is not a sidekeep cloud's")
+
+// Options of a store. The zero value is not useful: Rand is needed to write.
+type Options struct {
+	Rand io.Reader        // of epochs; crypto/rand.Reader
+	Now  func() time.Time // nil means time.Now
+	Log  *slog.Logger     // nil means silence
+	// ReadOnly opens an existing store for Report and Verify, beside a running
+	// cloud. Nothing is written, no epoch is drawn.
+	ReadOnly bool
+}
+
+// Store is a cloudstore.Store in one SQLite file.
+type Store struct {
+	opt     Options
+	path    string
+	readers *sql.DB
+	epoch   syncproto.Epoch
+
+	writerDB *sql.DB
+	writer   *txn
+	writes   chan *write
+	stopped  chan struct{}         // closed when the writer has ended
+	counted  map[seal.Account]bool // digests counted since the start; the writer's own
+
+	mu     sync.RWMutex // guards closed and sends on writes
+	closed bool
+}
+
+var _ cloudstore.Store = (*Store)(nil)
+
+// Open opens the store in the folder dir, and makes both if they are missing:
+// the folder 0700, the file 0600. The caller sees to it that one process only
+// has the folder open for writing.
+func Open(ctx context.Context, dir string, opt Options) (*Store, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{opt: opt, path: filepath.Join(dir, FileName), counted: map[seal.Account]bool{}}
+	if err := s.open(ctx, dir); err != nil {
+		s.closeDatabases()
+		return nil, fmt.Errorf("open store: %w", coded(err))
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, dir string) error {
+	if s.opt.ReadOnly {
+		if _, err := os.Stat(s.path); err != nil {
+			return err
+		}
+		return s.openReaders(ctx)
+	}
+	if err := makeFile(dir, s.path); err != nil {
+		return err
+	}
+	var err error
+	if s.writerDB, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate", "_pragma=journal_mode(wal)")); err != nil {
+		return err
+	}
+	s.writerDB.SetMaxOpenConns(1)
+	if s.writer, err = newTxn(ctx, s.writerDB); err != nil {
+		return err
+	}
+	if err := s.migrate(); err != nil {
+		return err
+	}
+	if err := s.openReaders(ctx); err != nil {
+		return err
+	}
+	if s.epoch, err = s.wake(dir); err != nil {
+		return fmt.Errorf("identify storage: %w", err)
+	}
+	s.writes = make(chan *write, groupOpsMax)
+	s.stopped = make(chan struct{})
+	go s.write()
+	return nil
+}
+
+// openReaders opens the pool of readers and looks at the format.
+func (s *Store) openReaders(ctx context.Context) error {
+	var err error
+	if s.readers, err = sql.Open("sqlite", dsn(s.path, "_pragma=query_only(1)")); err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(readersMax)
+	var app, format int64
+	if err := s.readers.QueryRowContext(ctx, "SELECT a.application_id, v.user_version FROM pragma_application_id a, pragma_user_version v").Scan(&app, &format); err != nil {
+		return err
+	}
+	if err := checkFormat(app, format); err != nil {
+		return err
+	}
+	if !s.opt.ReadOnly {
+		return nil
+	}
+	var epoch []byte
+	if err := s.readers.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'epoch'").Scan(&epoch); err != nil {
+		return err
+	}
+	copy(s.epoch[:], epoch)
+	return nil
+}
+
+// dsn returns the name of the database with the pragmas that every connection has.
+func dsn(path string, params ...string) string {
+	params = append(params, fmt.Sprintf("_pragma=busy_timeout(%d)", busyTimeoutMs), "_pragma=synchronous(full)",
+		"_pragma=trusted_schema(0)", "_pragma=cell_size_check(1)", "_pragma=journal_size_limit(67108864)")
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: strings.Join(params, "&")}).String()
+}
+
+// makeFile makes the folder and an empty file with narrow permissions. SQLite
+// gives its -wal and -shm files the permissions of the database.
+func makeFile(dir, path string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close() // before SQLite takes its locks
+}
+
+// migrate makes or checks the schema, one idempotent statement a step.
+func (s *Store) migrate() error {
+	var mode string
+	var app, format, tables int64
+	if err := s.writer.row("PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("the file system does not allow a write-ahead log (journal mode is %s)", mode)
+	}
+	if err := s.writer.row("SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id a, pragma_user_version v").Scan(&app, &format, &tables); err != nil {
+		return err
+	}
+	if tables > 0 && format > 0 {
+		if err := checkFormat(app, format); err != nil {
+			return err
+		}
+	}
+	for _, q := range statements(schema) {
+		if _, err := s.writer.exec(q); err != nil {
+			return fmt.Errorf("make schema: %w", err)
+		}
+	}
+	if _, err := s.writer.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		return err
+	}
+	_, err := s.writer.exec(fmt.Sprintf("PRAGMA user_version = %d", formatVersion))
+	return err
+}
+
+func checkFormat(app, format int64) error {
+	switch {
+	case app != applicationID:
+		return ErrForeign
+	case format > formatVersion:
+		return fmt.Errorf("%w: format %d, this one knows %d", ErrFormat, format, formatVersion)
+	}
+	return nil
+}
+
+// statements splits a script whose statements end with a ';' at the end of a line.
+func statements(script string) []string {
+	var all []string
+	for _, q := range strings.Split(script, ";\n") {
+		if q = strings.TrimSpace(q); q != "" {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// Epoch implements cloudstore.Store.
+func (s *Store) Epoch() syncproto.Epoch { return s.epoch }
+
+// Chunks implements cloudstore.Store.
+func (s *Store) Chunks() cloudstore.Chunks { return chunks{s} }
+
+// Close waits for the writes that were begun, and closes the database.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	was := s.closed
+	s.closed = true
+	if !was && s.writes != nil {
+		close(s.writes)
+	}
+	s.mu.Unlock()
+	if was {
+		return nil
+	}
+	if s.stopped != nil {
+		<-s.stopped
+	}
+	return s.closeDatabases()
+}
+
+func (s *Store) closeDatabases() error {
+	var errs []error
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.writerDB != nil {
+		errs = append(errs, s.writerDB.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) now() int64 { return s.opt.Now().Unix() }
