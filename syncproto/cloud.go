@@ -185,24 +185,12 @@ func (s *CloudSession) onAuth(m *Auth) []CloudAction {
 		in.Origin = origin
 		return seal.VerifyAuth(in, m.Signature[:])
 	})
-	if !signed || verifyChain(h, m.Chain) != nil {
+	if !signed || seal.VerifyChain(h.Account, h.Device, m.Certs(h.Account)) != nil {
 		return s.fail(CodeRefused)
 	}
 	s.state = cloudClaims
 	return s.do(m, DoClaim{Account: h.Account, Device: h.Device, Replica: h.Replica,
 		Last: h.Last, Pending: h.Pending, Counter: h.Counter, Create: h.Create})
-}
-
-func verifyChain(h *Hello, chain [][]byte) error {
-	certs := make([]seal.Cert, len(chain))
-	for i, b := range chain {
-		c, err := seal.ParseCert(b)
-		if err != nil {
-			return err
-		}
-		certs[i] = c
-	}
-	return seal.VerifyChain(h.Account, h.Device, certs)
 }
 
 func (s *CloudSession) onClaimed(ev Claimed) []CloudAction {

@@ -21,7 +21,7 @@ func examples() []Message {
 		&Hello{Versions: []uint64{1}, Account: [32]byte{1}, Device: [32]byte{2}, Replica: record.ReplicaID{3}, Nonce: Nonce{4},
 			Last: Token{5}, Pending: []Token{{6}, {7}}, Counter: 8, Create: true},
 		&Challenge{Version: 1, Nonce: Nonce{1}},
-		&Auth{Signature: [64]byte{1}, Chain: [][]byte{{1, 2, 3}}},
+		&Auth{Signature: [64]byte{1}, Chain: []Link{{Device: [32]byte{1}, Serial: 2, Signature: [64]byte{3}}}},
 		&Welcome{Epoch: Epoch{1}, Head: 7, Claim: ClaimStale, Seen: 3, Kinds: []KindState{state}, Limits: DefaultLimits(), Time: 1},
 		&Push{ID: 1, Versions: []SealedVersion{sealed}},
 		&Ack{ID: 1, Head: 7, Rejects: []Reject{{Index: 0, Code: CodeBadHeader}}, Kinds: []KindState{acked}},

@@ -229,10 +229,7 @@ func (s *DeviceSession) challenged(c *Challenge) {
 		DeviceNonce: s.hello.Nonce, CloudNonce: c.Nonce, Account: id.Account, Device: id.Device(), Replica: s.hello.Replica,
 		Token: s.hello.Newest(), Transcript: sha256.Sum256(hello), Origin: s.cfg.Origin,
 	})
-	a := &Auth{Signature: [64]byte(sig)}
-	for _, cert := range id.Chain {
-		a.Chain = append(a.Chain, cert.Marshal())
-	}
+	a := &Auth{Signature: [64]byte(sig), Chain: NewLinks(id.Chain)}
 	s.phase = deviceAuth
 	s.cfg.LeastVersion = c.Version
 	s.send(a)

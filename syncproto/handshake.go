@@ -2,6 +2,7 @@ package syncproto
 
 import (
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto/seal"
 )
 
 // Hello is the device's first message: who it is, which versions it speaks and
@@ -61,7 +62,35 @@ func (m *Challenge) check() error { return nil }
 // Auth proves that the device holds its key, and that the root certified it.
 type Auth struct {
 	Signature [64]byte `cbor:"1,keyasint"` // Ed25519 of the device key over seal.AuthMessage
-	Chain     [][]byte `cbor:"2,keyasint"` // certificates, the root's first
+	Chain     []Link   `cbor:"2,keyasint"` // certificates, the root's first
+}
+
+// Link is one certificate of a chain, without what follows from its place: the
+// account is the hello's, the issuer the device of the link before, or the root.
+type Link struct {
+	Device    [32]byte `cbor:"1,keyasint"`
+	Serial    uint64   `cbor:"2,keyasint"`
+	Signature [64]byte `cbor:"3,keyasint"`
+}
+
+// NewLinks returns a chain of certificates as it travels.
+func NewLinks(chain []seal.Cert) []Link {
+	links := make([]Link, len(chain))
+	for i, c := range chain {
+		links[i] = Link{Device: c.Device, Serial: c.Serial, Signature: c.Signature}
+	}
+	return links
+}
+
+// Certs returns the chain as certificates of account. They are not verified.
+func (m *Auth) Certs(account seal.Account) []seal.Cert {
+	certs := make([]seal.Cert, len(m.Chain))
+	issuer := seal.DeviceKey(account)
+	for i, l := range m.Chain {
+		certs[i] = seal.Cert{Account: account, Device: l.Device, Issuer: issuer, Serial: l.Serial, Signature: l.Signature}
+		issuer = l.Device
+	}
+	return certs
 }
 
 // Type returns TypeAuth.
@@ -73,11 +102,6 @@ func (m *Auth) check() error {
 	}
 	if len(m.Chain) > CertChainMax {
 		return errorf(CodeTooLarge, "%d certificates", len(m.Chain))
-	}
-	for _, c := range m.Chain {
-		if len(c) > CertBytesMax {
-			return errorf(CodeTooLarge, "certificate of %d bytes", len(c))
-		}
 	}
 	return nil
 }

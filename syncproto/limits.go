@@ -25,8 +25,6 @@ const (
 	PendingTokensMax = 8
 	// CertChainMax bounds the certificates of an auth.
 	CertChainMax = seal.ChainMax
-	// CertBytesMax bounds one certificate.
-	CertBytesMax = 256
 
 	// HeaderBytesMax bounds the header of a sealed version: a full vector and
 	// a full list of chunk ids.
