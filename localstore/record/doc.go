@@ -12,7 +12,7 @@
 // values, a reference to the chunks that hold it.
 //
 // Start reading at Version (version.go), then Join (join.go), then the writes
-// in write.go and the canonical encoding in encode.go. The rules named W1 to
+// in write.go and the canonical encoding in encode.go and decode.go. The rules named W1 to
 // W9, C5 and P3 in comments are the merge rules of SPEC.md section "Merge".
 //
 // Nothing here is safe for concurrent mutation. Treat a Version that you

@@ -1,68 +1,101 @@
 package record
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
-// The canonical encoding, format 1. All numbers are unsigned LEB128 varints in
-// their shortest form (the encoding of encoding/binary's Uvarint).
+// The canonical encoding, format 1; SPEC.md section "Merge" has it too. All
+// numbers are unsigned LEB128 varints in their shortest form (the encoding of
+// encoding/binary's Uvarint).
 //
-//	version = 0x01 vector keys
-//	vector  = count (replica[8] counter)*           replicas ascending, counter >= 1
-//	keys    = count (len key count entry+)*         keys ascending, entries in dot order
-//	entry   = replicaIndex counter flags pos len line [blob] [seen]
-//	flags   = 1 rescued | 2 blob follows | 4 seen follows
+//	version = 0x01 vector count key* entry* line*
+//	vector  = count (replica[8] counter)*    replicas ascending, counter >= 1
+//	key     = length bytes count             how many entries the key has, >= 1
+//	entry   = flags [replica behind] [pos] length [blob] [seen]
+//	line    = the bytes of the entry's line
 //	blob    = size count chunkID[16]*
 //	seen    = vector
 //
-// replicaIndex points into the version's vector. One version has exactly one
-// encoding; Decode refuses every other.
+// Keys stand in the order of the record's lines: by the position of their
+// last entry, then by their bytes. Entries stand in the order of their keys,
+// those of one key in dot order; lines in the order of their entries. A dot is
+// an index into the vector, and how far it is behind the vector's counter.
+//
+// Flags: 1 the dot follows, otherwise it is the dot before plus one · 2 the
+// position follows, otherwise it is the position before plus one (0 at first) ·
+// 4 rescued · 8 a blob follows · 16 a seen vector follows. What can be left out
+// is left out, so a version has one encoding only. A record as it was imported
+// thus costs three bytes a line beside its key and line, two of them constant,
+// and its keys and lines stand together as in a file, which compresses best.
 const formatCanonical = 1
 
 const (
-	flagRescued = 1 << iota
+	flagDot = 1 << iota
+	flagPos
+	flagRescued
 	flagBlob
 	flagSeen
+	flagsAll = 1<<iota - 1
 )
 
 // ErrEncoding is wrapped by every error of Decode that is not a LimitError.
 var ErrEncoding = errors.New("not a canonical version")
 
+// errInvariant is wrapped by the errors of Encode about a version that breaks
+// the invariants of Version: a fault of the program, not of the data.
+var errInvariant = errors.New("version breaks an invariant")
+
 // Encode returns the canonical encoding of v, which must keep the invariants of
-// Version. It returns a LimitError if v is larger than a version may be.
+// Version. It returns a *LimitError if v is larger than a version may be.
 func Encode(v *Version) ([]byte, error) {
 	if err := checkLimits(v); err != nil {
 		return nil, err
 	}
-	replicas := v.Vector.Replicas()
-	index := make(map[ReplicaID]uint64, len(replicas))
-	for i, r := range replicas {
-		index[r] = uint64(i)
+	if err := checkInvariants(v); err != nil {
+		return nil, err
 	}
-	b := make([]byte, 0, 512)
+	replicas := v.Vector.Replicas()
+	keys := v.orderedKeys(func(string) bool { return true })
+	b := make([]byte, 0, 1024)
 	b = append(b, formatCanonical)
 	b = appendVector(b, v.Vector)
-	b = binary.AppendUvarint(b, uint64(len(v.Fields)))
-	for _, k := range sortedKeys(v.Fields) {
-		es := v.Fields[k]
+	b = binary.AppendUvarint(b, uint64(len(keys)))
+	for _, k := range keys {
 		b = binary.AppendUvarint(b, uint64(len(k)))
 		b = append(b, k...)
-		b = binary.AppendUvarint(b, uint64(len(es)))
+		b = binary.AppendUvarint(b, uint64(len(v.Fields[k])))
+	}
+	prev := beforeFirst
+	for _, k := range keys {
+		es := v.Fields[k]
 		for i := range es {
-			if !v.Vector.Covers(es[i].Dot) || !v.Vector.Includes(es[i].Seen) {
-				return nil, fmt.Errorf("encode version: key %q has a dot outside the vector", k)
-			}
-			b = appendEntry(b, &es[i], index[es[i].Dot.Replica])
+			index, _ := slices.BinarySearchFunc(replicas, es[i].Dot.Replica, ReplicaID.Compare)
+			b = appendEntry(b, &es[i], &prev, uint64(index), v.Vector)
+			prev = Entry{Dot: es[i].Dot, Pos: es[i].Pos}
+		}
+	}
+	for _, k := range keys {
+		for i := range v.Fields[k] {
+			b = append(b, v.Fields[k][i].Line...)
 		}
 	}
 	if len(b) > EncodedBytesMax {
 		return nil, &LimitError{"bytes in one record", len(b), EncodedBytesMax}
 	}
 	return b, nil
+}
+
+// beforeFirst stands before the first entry: no dot follows it, and position 0.
+var beforeFirst = Entry{Pos: math.MaxUint32}
+
+// follows reports whether e's dot is the one after prev's.
+func (e *Entry) follows(prev *Entry) bool {
+	return e.Dot.Replica == prev.Dot.Replica && e.Dot.Counter == prev.Dot.Counter+1 && prev.Dot.Counter > 0
 }
 
 func appendVector(b []byte, v Vector) []byte {
@@ -74,24 +107,24 @@ func appendVector(b []byte, v Vector) []byte {
 	return b
 }
 
-func appendEntry(b []byte, e *Entry, replica uint64) []byte {
-	var flags byte
+func appendEntry(b []byte, e, prev *Entry, replica uint64, vector Vector) []byte {
+	at := len(b)
+	b = append(b, 0)
+	if !e.follows(prev) {
+		b[at] |= flagDot
+		b = binary.AppendUvarint(b, replica)
+		b = binary.AppendUvarint(b, vector[e.Dot.Replica]-e.Dot.Counter)
+	}
+	if e.Pos != prev.Pos+1 {
+		b[at] |= flagPos
+		b = binary.AppendUvarint(b, uint64(e.Pos))
+	}
 	if e.Rescued {
-		flags |= flagRescued
+		b[at] |= flagRescued
 	}
-	if e.Blob != nil {
-		flags |= flagBlob
-	}
-	if e.Seen != nil {
-		flags |= flagSeen
-	}
-	b = binary.AppendUvarint(b, replica)
-	b = binary.AppendUvarint(b, e.Dot.Counter)
-	b = append(b, flags)
-	b = binary.AppendUvarint(b, uint64(e.Pos))
 	b = binary.AppendUvarint(b, uint64(len(e.Line)))
-	b = append(b, e.Line...)
 	if e.Blob != nil {
+		b[at] |= flagBlob
 		b = binary.AppendUvarint(b, e.Blob.Size)
 		b = binary.AppendUvarint(b, uint64(len(e.Blob.Chunks)))
 		for i := range e.Blob.Chunks {
@@ -99,9 +132,36 @@ func appendEntry(b []byte, e *Entry, replica uint64) []byte {
 		}
 	}
 	if e.Seen != nil {
+		b[at] |= flagSeen
 		b = appendVector(b, e.Seen)
 	}
 	return b
+}
+
+// checkInvariants checks what Version promises.
+func checkInvariants(v *Version) error {
+	dots := make(map[Dot]struct{}, len(v.Fields))
+	for k, es := range v.Fields {
+		if len(es) == 0 {
+			return fmt.Errorf("%w: a key without an entry", errInvariant)
+		}
+		for i := range es {
+			e := &es[i]
+			if _, twice := dots[e.Dot]; twice {
+				return fmt.Errorf("%w: one dot for two entries", errInvariant)
+			}
+			dots[e.Dot] = struct{}{}
+			switch {
+			case e.Dot.Counter == 0 || !v.Vector.Covers(e.Dot) || !v.Vector.Includes(e.Seen):
+				return fmt.Errorf("%w: a dot outside the vector", errInvariant)
+			case i > 0 && es[i-1].Dot.Compare(e.Dot) >= 0:
+				return fmt.Errorf("%w: entries out of order", errInvariant)
+			case (e.Seen != nil) != (k == KeyDeleted || k == KeyPurged):
+				return fmt.Errorf("%w: a seen vector on the wrong key", errInvariant)
+			}
+		}
+	}
+	return nil
 }
 
 func checkLimits(v *Version) error {
@@ -110,7 +170,7 @@ func checkLimits(v *Version) error {
 	}
 	for _, c := range v.Vector {
 		if c == 0 || c > CounterMax {
-			return &LimitError{"as a write counter", int(min(c, math.MaxInt32)), CounterMax & math.MaxInt32}
+			return fmt.Errorf("%w: a counter out of range", errInvariant)
 		}
 	}
 	if len(v.Fields) > KeysMax {
@@ -137,165 +197,24 @@ func checkLimits(v *Version) error {
 	return nil
 }
 
-// Decode reads a canonical encoding. It refuses anything that Encode would not
-// have written, allocates no more than a small multiple of len(b), and copies
-// what it keeps.
-func Decode(b []byte) (*Version, error) {
-	if len(b) > EncodedBytesMax {
-		return nil, &LimitError{"bytes in one record", len(b), EncodedBytesMax}
-	}
-	d := decoder{b: b}
-	v := d.version()
-	if d.err == nil && len(d.b) > 0 {
-		d.fail("bytes after the end")
-	}
-	if d.err != nil {
-		return nil, fmt.Errorf("%w: byte %d: %s", ErrEncoding, len(b)-len(d.b), d.err)
-	}
-	if err := checkLimits(v); err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
-type decoder struct {
-	b   []byte
-	err error
-}
-
-func (d *decoder) fail(msg string) {
-	if d.err == nil {
-		d.err = errors.New(msg)
-	}
-}
-
-func (d *decoder) uvarint() uint64 {
-	if d.err != nil {
-		return 0
-	}
-	x, n := binary.Uvarint(d.b)
-	if n <= 0 || n > 1 && d.b[n-1] == 0 {
-		d.fail("bad number")
-		return 0
-	}
-	d.b = d.b[n:]
-	return x
-}
-
-// count reads a number of items that take at least size bytes each.
-func (d *decoder) count(size int) int {
-	x := d.uvarint()
-	if x > uint64(len(d.b)/size) {
-		d.fail("count larger than the data")
-		return 0
-	}
-	return int(x)
-}
-
-func (d *decoder) bytes(n int) []byte {
-	if d.err != nil {
-		return nil
-	}
-	if n > len(d.b) {
-		d.fail("cut short")
-		return nil
-	}
-	p := d.b[:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) vector() Vector {
-	n := d.count(9)
-	v := make(Vector, n)
-	var last ReplicaID
-	for i := 0; i < n && d.err == nil; i++ {
-		var r ReplicaID
-		copy(r[:], d.bytes(len(r)))
-		c := d.uvarint()
-		if i > 0 && bytes.Compare(r[:], last[:]) <= 0 {
-			d.fail("replicas out of order")
+// orderedKeys returns the keys that want accepts in the order of the record's
+// lines: by position of the last entry, then key.
+func (v *Version) orderedKeys(want func(string) bool) []string {
+	keys := make([]string, 0, len(v.Fields))
+	for k := range v.Fields {
+		if want(k) {
+			keys = append(keys, k)
 		}
-		if c == 0 || c > CounterMax {
-			d.fail("counter out of range")
-		}
-		v[r], last = c, r
 	}
-	return v
-}
-
-func (d *decoder) version() *Version {
-	if f := d.bytes(1); d.err == nil && f[0] != formatCanonical {
-		d.fail("unknown format")
-	}
-	v := &Version{Vector: d.vector()}
-	replicas := v.Vector.Replicas()
-	n := d.count(8)
-	v.Fields = make(map[string][]Entry, n)
-	last := ""
-	for i := 0; i < n && d.err == nil; i++ {
-		key := string(d.bytes(d.count(1)))
-		if key == "" || i > 0 && key <= last {
-			d.fail("keys out of order")
-		}
-		last = key
-		m := d.count(5)
-		if m == 0 {
-			d.fail("key without a value")
-		}
-		es := make([]Entry, 0, m)
-		for j := 0; j < m && d.err == nil; j++ {
-			e := d.entry(v.Vector, replicas)
-			if j > 0 && es[j-1].Dot.Compare(e.Dot) >= 0 {
-				d.fail("entries out of order")
+	slices.SortFunc(keys, func(a, b string) int {
+		x, y := v.Fields[a], v.Fields[b]
+		if p, q := x[len(x)-1].Pos, y[len(y)-1].Pos; p != q {
+			if p < q {
+				return -1
 			}
-			if (e.Seen != nil) != (key == KeyDeleted || key == KeyPurged) {
-				d.fail("seen vector on the wrong key")
-			}
-			es = append(es, e)
+			return 1
 		}
-		v.Fields[key] = es
-	}
-	return v
-}
-
-func (d *decoder) entry(vector Vector, replicas []ReplicaID) Entry {
-	var e Entry
-	if i := d.uvarint(); i < uint64(len(replicas)) {
-		e.Dot.Replica = replicas[i]
-	} else {
-		d.fail("replica index out of range")
-	}
-	e.Dot.Counter = d.uvarint()
-	if e.Dot.Counter == 0 || !vector.Covers(e.Dot) {
-		d.fail("dot outside the vector")
-	}
-	var flags byte
-	if f := d.bytes(1); d.err == nil {
-		flags = f[0]
-	}
-	if flags > flagRescued|flagBlob|flagSeen {
-		d.fail("unknown flag")
-	}
-	pos := d.uvarint()
-	if pos > math.MaxUint32 {
-		d.fail("position out of range")
-	}
-	e.Pos = uint32(pos)
-	e.Rescued = flags&flagRescued != 0
-	e.Line = bytes.Clone(d.bytes(d.count(1)))
-	if flags&flagBlob != 0 {
-		e.Blob = &Blob{Size: d.uvarint()}
-		e.Blob.Chunks = make([]ChunkID, d.count(len(ChunkID{})))
-		for i := range e.Blob.Chunks {
-			copy(e.Blob.Chunks[i][:], d.bytes(len(ChunkID{})))
-		}
-	}
-	if flags&flagSeen != 0 {
-		e.Seen = d.vector()
-		if !vector.Includes(e.Seen) {
-			d.fail("seen vector outside the vector")
-		}
-	}
-	return e
+		return strings.Compare(a, b)
+	})
+	return keys
 }

@@ -1,7 +1,9 @@
 package record
 
 import (
+	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 )
 
@@ -30,6 +32,9 @@ func (id ChunkID) String() string { return hex.EncodeToString(id[:]) }
 // String returns 16 lower-case hex digits.
 func (id ReplicaID) String() string { return hex.EncodeToString(id[:]) }
 
+// Compare orders replica ids by their bytes.
+func (id ReplicaID) Compare(o ReplicaID) int { return bytes.Compare(id[:], o[:]) }
+
 // ParseID reads the text form of a record id (32 hex digits, either case).
 func ParseID(s string) (ID, error) {
 	var id ID
@@ -37,7 +42,7 @@ func ParseID(s string) (ID, error) {
 		return id, fmt.Errorf("record id has %d characters, want %d hex digits", len(s), 2*len(id))
 	}
 	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return ID{}, fmt.Errorf("record id is not hexadecimal")
+		return ID{}, errors.New("record id is not hexadecimal")
 	}
 	return id, nil
 }

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -74,12 +75,36 @@ func (v Vector) Add(d Dot) {
 
 // Replicas returns the replica ids in byte order.
 func (v Vector) Replicas() []ReplicaID {
-	ids := make([]ReplicaID, 0, len(v))
-	for r := range v {
-		ids = append(ids, r)
+	return slices.SortedFunc(maps.Keys(v), ReplicaID.Compare)
+}
+
+// VectorError says that a version must not be pushed: its vector claims writes
+// that nobody is known to have made (P3).
+type VectorError struct {
+	Replica ReplicaID
+	Counter uint64 // in the vector
+	Known   uint64 // the most that is known
+}
+
+func (e *VectorError) Error() string {
+	return fmt.Sprintf("vector claims write %d of replica %s, only %d are known", e.Counter, e.Replica, e.Known)
+}
+
+// CheckPush is rule P3, asserted before a push: in v the entry of this device's
+// own replica is at most its counter, and every other entry is at most the join
+// of the vectors received for the record (a fork's earlier ids are received,
+// too: the cloud acknowledged them). The error is a *VectorError.
+func CheckPush(v Vector, own ReplicaID, counter uint64, received Vector) error {
+	for r, c := range v {
+		known := received[r]
+		if r == own {
+			known = counter
+		}
+		if c > known {
+			return &VectorError{r, c, known}
+		}
 	}
-	slices.SortFunc(ids, func(a, b ReplicaID) int { return bytes.Compare(a[:], b[:]) })
-	return ids
+	return nil
 }
 
 // Minter gives fresh dots. Next never returns the same dot twice, and the

@@ -57,7 +57,8 @@ func (e *Entry) sameValue(o *Entry) bool {
 
 // Version is an immutable state of a record.
 //
-// Invariants: every dot of Fields is covered by Vector; so is every Seen; no
+// Invariants: every dot of Fields is covered by Vector, and names one entry
+// only; every Seen is covered, and stands on tombstones and purge marks only; no
 // key has an empty list; the entries of a key are in Dot order.
 type Version struct {
 	Fields map[string][]Entry
@@ -79,32 +80,7 @@ func (v *Version) Clone() *Version {
 
 // Keys returns the field keys (no reserved ones) in the order of the record's
 // lines: by position of the shown entry, then key.
-func (v *Version) Keys() []string {
-	type at struct {
-		key string
-		pos uint32
-	}
-	all := make([]at, 0, len(v.Fields))
-	for k, es := range v.Fields {
-		if IsFieldKey(k) {
-			all = append(all, at{k, es[len(es)-1].Pos})
-		}
-	}
-	slices.SortFunc(all, func(a, b at) int {
-		if a.pos != b.pos {
-			if a.pos < b.pos {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.key, b.key)
-	})
-	keys := make([]string, len(all))
-	for i, a := range all {
-		keys[i] = a.key
-	}
-	return keys
-}
+func (v *Version) Keys() []string { return v.orderedKeys(IsFieldKey) }
 
 // Shown returns the entry of key that is displayed: the one with the largest
 // dot. All devices that hold equal versions show the same one.

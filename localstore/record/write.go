@@ -1,23 +1,30 @@
 package record
 
+import "slices"
+
 // The local writes. Each takes the version that the writer saw and gives a new
 // one; each takes a fresh dot and enters it in the vector, even if no entry
 // carries it (W1).
 
-// Edit is one change of a field: the new line and blob, or removal.
+// Edit is one change of a field: its new line and blob, or its removal.
 type Edit struct {
 	Key    string
-	Line   []byte // nil removes the field
+	Line   []byte
 	Blob   *Blob
 	Pos    uint32
-	Remove bool
+	Remove bool // the rest is then ignored
 }
 
-// Set applies edits as one write. Every value of an edited key that v holds is
-// replaced. On a record with tombstones it drops those and marks it alive (W5).
+// Set applies edits, each under a dot of its own, in their order. Every value
+// of an edited key that v holds is replaced. On a record with tombstones it
+// drops those and marks it alive (W5), even without edits. An edit of a
+// reserved key changes nothing: no document of a person has one.
 func Set(v *Version, edits []Edit, m Minter) *Version {
 	n := v.Clone()
 	for _, e := range edits {
+		if !IsFieldKey(e.Key) {
+			continue
+		}
 		d := m.Next()
 		n.Vector.Add(d)
 		if e.Remove {
@@ -55,11 +62,31 @@ func Delete(v *Version, m Minter) *Version {
 // marks the record alive (W4). Siblings get one dot each.
 func Undelete(v *Version, m Minter) *Version {
 	n := v.Clone()
+	restore(n, m)
+	return n
+}
+
+// restore makes n, in place, what W4 says.
+func restore(n *Version, m Minter) {
 	rewriteFields(n, m)
 	delete(n.Fields, KeyDeleted)
 	d := m.Next()
 	n.Vector.Add(d)
 	n.Fields[KeyAlive] = []Entry{{Dot: d}}
+}
+
+// Reject answers a held deletion (H3): the join of applied and held without its
+// tombstones, plus the fields of applied for keys that have no value there, all
+// under fresh dots. The result dominates both, so the record returns everywhere.
+func Reject(applied, held *Version, m Minter) *Version {
+	j, _ := Join(applied, held, m)
+	n := j.Clone()
+	for k, es := range applied.Fields {
+		if IsFieldKey(k) && len(n.Fields[k]) == 0 {
+			n.Fields[k] = slices.Clone(es)
+		}
+	}
+	restore(n, m)
 	return n
 }
 
