@@ -20,7 +20,6 @@ type DeviceConfig struct {
 	Create       bool // make the account if the cloud does not know it
 	Once         bool // close when everything is proven, instead of staying live
 	Claim        DeviceClaim
-	Epoch        Epoch // of the cloud as last seen; zero before the first session
 }
 
 // DeviceClaim is the claim of one hello (SPEC.md section "Claims"). It was
@@ -114,6 +113,8 @@ func (s *DeviceSession) Handle(e DeviceEvent) []DeviceAction {
 		s.fired(e.Timer)
 	case DeviceStop:
 		s.stopping = true
+	case DeviceCheck:
+		s.check()
 	case DeviceLost:
 		s.down.keep(s)
 		s.phase = deviceClosed
@@ -289,6 +290,9 @@ func (s *DeviceSession) kind(name record.Kind) *deviceKind {
 	return s.kinds[i]
 }
 
+// SortKinds sorts by priority, then name.
+func SortKinds(kinds []record.Kind) { slices.SortFunc(kinds, compareKinds) }
+
 func compareKinds(a, b record.Kind) int {
 	switch pa, pb := a.Priority(), b.Priority(); {
 	case pa != pb:
@@ -323,6 +327,9 @@ func (s *DeviceSession) held(cursors bool) []Held {
 	}
 	return hs[:min(len(hs), KindsMax)]
 }
+
+// Epoch returns the cloud's epoch, zero before the welcome.
+func (s *DeviceSession) Epoch() Epoch { return s.epoch }
 
 // DeviceKindView is what a session knows of one kind.
 type DeviceKindView struct {

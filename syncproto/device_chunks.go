@@ -1,6 +1,7 @@
 package syncproto
 
 import (
+	"maps"
 	"slices"
 
 	"sidekeep/localstore/record"
@@ -116,10 +117,10 @@ func (u *deviceUpload) stored(s *DeviceSession, ids []record.ChunkID) {
 type deviceDownload struct {
 	wanted  bool                    // the store may miss some that were not asked for
 	asking  bool                    // a want is under way
-	absent  map[record.ChunkID]bool // the cloud did not hold these when last asked
+	asked   map[record.ChunkID]bool // of the want under way: not yet stored
+	absent  map[record.ChunkID]bool // the cloud did not give these when last asked
 	buffer  []*Chunk                // arrived, to be kept
 	ending  bool                    // the answer has ended; what is in the buffer is the rest of it
-	got     bool                    // some came since the last retry
 	waiting bool                    // the want timer runs
 	tries   int
 }
@@ -154,6 +155,11 @@ func (d *deviceDownload) plan(s *DeviceSession) {
 		s.ask(StoreKeep{chunks})
 	case d.ending:
 		d.ending, d.asking, d.wanted = false, false, true
+		if d.absent == nil {
+			d.absent = map[record.ChunkID]bool{}
+		}
+		maps.Copy(d.absent, d.asked)
+		d.asked = nil
 	}
 	if s.busy || d.asking || !s.room() {
 		return
@@ -179,7 +185,10 @@ func (d *deviceDownload) missing(s *DeviceSession, l LocalMissing) {
 	if len(ids) == 0 {
 		return
 	}
-	d.asking = true
+	d.asking, d.asked = true, make(map[record.ChunkID]bool, len(ids))
+	for _, id := range ids {
+		d.asked[id] = true
+	}
 	s.send(&Want{ID: s.request(&deviceRequest{typ: TypeWant}), Chunks: ids})
 }
 
@@ -192,14 +201,15 @@ func (d *deviceDownload) arrived(s *DeviceSession, c *Chunk) {
 	d.tries = 0
 }
 
-func (d *deviceDownload) ended(s *DeviceSession, absent []record.ChunkID) {
-	if d.absent == nil {
-		d.absent = map[record.ChunkID]bool{}
+// kept takes what was stored of what arrived.
+func (d *deviceDownload) kept(s *DeviceSession, l LocalKept) {
+	for _, id := range l.IDs {
+		delete(d.asked, id)
 	}
-	for _, id := range absent {
-		d.absent[id] = true
+	if l.Bad > 0 {
+		s.do(DeviceProblem{Code: ProblemBadChunk, Text: "a chunk of the cloud does not open"})
 	}
-	d.ending = true
+	s.do(DeviceStateChanged{s.live})
 }
 
 // keep stores what arrived when the connection ends in the middle of an answer.
@@ -242,9 +252,6 @@ func (s *DeviceSession) result(e DeviceEvent) {
 	case LocalMissing:
 		s.down.missing(s, e)
 	case LocalKept:
-		if e.Bad > 0 {
-			s.do(DeviceProblem{Code: ProblemBadChunk, Text: "a chunk of the cloud does not open"})
-		}
-		s.do(DeviceStateChanged{s.live})
+		s.down.kept(s, e)
 	}
 }

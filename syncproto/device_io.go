@@ -25,6 +25,8 @@ type (
 	DeviceChanged struct{}
 	// DeviceTimer says that a timer of DeviceSetTimer ran out.
 	DeviceTimer struct{ Timer DeviceTimerID }
+	// DeviceCheck asks for a fresh proof, and for another try of what was given up.
+	DeviceCheck struct{}
 	// DeviceStop asks for an orderly end.
 	DeviceStop struct{}
 	// DeviceLost says that the connection is gone. What arrived is kept; the
@@ -59,6 +61,9 @@ type (
 	}
 	// DeviceStateChanged says that what Kinds returns, or the state, has changed.
 	DeviceStateChanged struct{ Live bool }
+	// DeviceProved says that the cloud answered what it holds, to a question
+	// that came after everything that was received before.
+	DeviceProved struct{}
 	// DeviceProblem reports something that does not stop the rest.
 	DeviceProblem struct {
 		Kind record.Kind
@@ -224,8 +229,12 @@ type (
 	}
 	// LocalMissing answers StoreMissing.
 	LocalMissing struct{ IDs []record.ChunkID }
-	// LocalKept answers StoreKeep with how many chunks did not open.
-	LocalKept struct{ Bad int }
+	// LocalKept answers StoreKeep with the chunks that were stored, and how many
+	// did not open.
+	LocalKept struct {
+		IDs []record.ChunkID
+		Bad int
+	}
 )
 
 func (DeviceOpened) deviceEvent()   {}
@@ -233,6 +242,7 @@ func (DeviceReceived) deviceEvent() {}
 func (DeviceChanged) deviceEvent()  {}
 func (DeviceTimer) deviceEvent()    {}
 func (DeviceStop) deviceEvent()     {}
+func (DeviceCheck) deviceEvent()    {}
 func (DeviceLost) deviceEvent()     {}
 func (LocalBegan) deviceEvent()     {}
 func (LocalApplied) deviceEvent()   {}
@@ -248,6 +258,7 @@ func (DeviceSend) deviceAction()         {}
 func (DeviceSetTimer) deviceAction()     {}
 func (DeviceWelcomed) deviceAction()     {}
 func (DeviceStateChanged) deviceAction() {}
+func (DeviceProved) deviceAction()       {}
 func (DeviceProblem) deviceAction()      {}
 func (DeviceClose) deviceAction()        {}
 func (StoreBegin) deviceAction()         {}

@@ -225,6 +225,19 @@ func (s *DeviceSession) fired(t DeviceTimerID) {
 	}
 }
 
+// check asks for a fresh proof, and tries again what was given up.
+func (s *DeviceSession) check() {
+	for _, k := range s.kinds {
+		k.fault, k.pulls, k.reconciles, k.recounted, k.again = "", 0, 0, false, true
+		clear(k.rejected)
+	}
+	s.up.again()
+	s.down.retry()
+	if s.phase == deviceWork && s.live && s.room() {
+		s.prove(false)
+	}
+}
+
 // prove asks what the cloud holds now, unless that is asked already. final says
 // that the session ends if nothing differs.
 func (s *DeviceSession) prove(final bool) {
@@ -270,6 +283,7 @@ func (s *DeviceSession) proved(p *Proof, r *deviceRequest) {
 	case TypeAside:
 		r.kind.asked = 0
 	}
+	s.do(DeviceProved{})
 	if r.final {
 		s.changed = s.changed || !s.settled()
 		s.stopping = !s.changed

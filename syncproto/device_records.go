@@ -40,7 +40,7 @@ func (s *DeviceSession) answer(m Message) {
 		s.down.arrived(s, m)
 	case *Absent:
 		if s.answered(m.ID, TypeWant) != nil {
-			s.down.ended(s, m.Chunks)
+			s.down.ending = true
 		}
 	default:
 		s.fail(CodeOutOfOrder, m.Type().String())

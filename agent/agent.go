@@ -1,0 +1,284 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sidekeep/localstore"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+// Config is what an Agent needs. Store, Identity and CloudURL are required.
+type Config struct {
+	Store    *localstore.Store
+	Identity *seal.Identity
+	Device   string // what a person calls this device; "" means its public key
+	CloudURL string // ws or wss; a missing path means /sync
+	// Create lets the cloud make the account when it does not know it, as init
+	// does. A device that was in a session before may always do that: it holds
+	// the data that the cloud lost.
+	Create bool
+	// AllowPlain permits ws:// to other hosts than loopback: whoever is on the
+	// way sees sizes, times and the account key, and can cut or delay.
+	AllowPlain bool
+	// Home is the folder of the control socket and of what is remembered between
+	// runs (which protocol version the cloud spoke, the last good time). ""
+	// means no socket, and nothing is remembered.
+	Home        string
+	TLS         *tls.Config // base configuration of TLS; nil means the system's roots
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	Log         *slog.Logger     // nil discards
+	Now         func() time.Time // nil means time.Now
+	Rand        io.Reader        // nil means crypto/rand
+	// Versions are the protocol versions offered; nil means what this code speaks.
+	Versions []uint64
+}
+
+// Agent keeps one store in sync with one cloud.
+type Agent struct {
+	cfg    Config
+	keys   *seal.Keys
+	target target
+	memory *memory
+	kicked chan struct{} // holds at most one
+
+	running atomic.Bool
+	proofs  atomic.Uint64 // answers of the cloud to what this device holds
+
+	mu       sync.Mutex // guards what follows
+	cloud    CloudStatus
+	lastErr  error // why the last session ended
+	views    []syncproto.DeviceKindView
+	problems []Problem
+	watchers map[chan struct{}]struct{} // each holds one
+}
+
+// ErrRunning is returned by Run and SyncOnce when another of them runs.
+var ErrRunning = errors.New("the agent runs already")
+
+// New checks the configuration and reads what is remembered. It returns
+// ErrPlain for an unencrypted address that is neither loopback nor allowed.
+func New(c Config) (*Agent, error) {
+	if c.Store == nil || c.Identity == nil {
+		return nil, errors.New("agent: no store or identity")
+	}
+	t, err := parseTarget(c.CloudURL, c.AllowPlain)
+	if err != nil {
+		return nil, err
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Device == "" {
+		c.Device = c.Identity.Device().String()
+	}
+	m, err := openMemory(c.Home)
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{
+		cfg: c, keys: c.Identity.Keys(), target: t, memory: m, kicked: make(chan struct{}, 1),
+		cloud: CloudStatus{URL: c.CloudURL, State: StateOff}, watchers: map[chan struct{}]struct{}{},
+	}, nil
+}
+
+// Run keeps the store in sync until ctx ends, which is no error: it comes back
+// after every failure. It serves the control socket meanwhile.
+func (a *Agent) Run(ctx context.Context) error {
+	if !a.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer a.running.Store(false)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if a.cfg.Home != "" {
+		l, err := listenControl(a.cfg.Home)
+		if err != nil {
+			return err
+		}
+		wg.Go(func() { a.serveControl(ctx, l) })
+	}
+	wg.Go(func() { a.keepHouse(ctx) })
+	pause := newPause()
+	for ctx.Err() == nil {
+		end := a.session(ctx, false)
+		if ctx.Err() != nil {
+			break
+		}
+		if end.good {
+			pause.reset()
+		}
+		a.wait(ctx, end, pause)
+	}
+	a.setCloud(func(c *CloudStatus) { *c = CloudStatus{URL: c.URL, State: StateOff, Epoch: c.Epoch} })
+	return nil
+}
+
+// wait lets time pass before the next session, or returns at once when kicked.
+func (a *Agent) wait(ctx context.Context, end ending, p *pause) {
+	d := p.after(end)
+	if d <= 0 {
+		return
+	}
+	at := a.cfg.Now().Add(d)
+	a.setCloud(func(c *CloudStatus) {
+		c.State, c.Retry, c.Error = StateWaiting, &at, end.text()
+		if errors.Is(end.err, ErrForked) {
+			c.State = StateStopped
+		}
+	})
+	a.cfg.Log.Info("session ended", "why", end.text(), "retry", d.Round(time.Millisecond))
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-a.kicked:
+		p.reset()
+	}
+}
+
+// syncTries is how often SyncOnce tries in a row without reaching a welcome.
+const syncTries = 3
+
+// SyncOnce syncs until this device has proven that every kind equals the
+// cloud's and that no chunk is missing or unsent, and returns nil only then.
+// progress, if not nil, gets a snapshot whenever something moved. The error is
+// one of ErrNotReachable, ErrRefused, ErrUnknownAccount, ErrForked, or a
+// *NotInSyncError (ErrNotInSync, ErrHeld); or that of the store.
+func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
+	if !a.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer a.running.Store(false)
+	if progress != nil {
+		defer a.follow(ctx, progress)()
+	}
+	pause := newPause()
+	var last error
+	for tries := 0; tries < syncTries; {
+		end := a.session(ctx, true)
+		switch {
+		case end.local != nil:
+			return end.local
+		case end.err == nil && end.retry == syncproto.RetryNever && ctx.Err() == nil:
+			return a.checkInSync(ctx)
+		case errors.Is(end.err, ErrRefused), errors.Is(end.err, ErrUnknownAccount), errors.Is(end.err, ErrForked), errors.Is(end.err, ErrPlain):
+			return end.err
+		}
+		if end.err != nil {
+			last = end.err
+		}
+		if end.good {
+			tries = 0
+			pause.reset()
+		} else if end.retry != syncproto.RetryAtOnce {
+			tries++
+		}
+		d := pause.after(end)
+		if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(deadline) < d || d > syncPauseMax {
+			break
+		}
+		if tries < syncTries && !sleep(ctx, d) {
+			break
+		}
+	}
+	if last != nil && !errors.Is(last, ErrNotReachable) {
+		return fmt.Errorf("%w: %w", ErrNotReachable, last)
+	}
+	if last == nil {
+		return a.checkInSync(context.WithoutCancel(ctx))
+	}
+	return last
+}
+
+// syncPauseMax is the longest that SyncOnce waits for a cloud that asks to come
+// back later.
+const syncPauseMax = 30 * time.Second
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// checkInSync says what is between this device and the proof, if anything.
+func (a *Agent) checkInSync(ctx context.Context) error {
+	s, err := a.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	return notInSync(&s)
+}
+
+func notInSync(s *Status) error {
+	if s.InSync() {
+		return nil
+	}
+	e := &NotInSyncError{ChunksMissing: s.Blobs.Missing, ChunksUnsent: s.Blobs.Unsent}
+	for name, k := range s.Kinds {
+		e.Held += k.Held
+		if !k.InSync {
+			e.Kinds = append(e.Kinds, name)
+		}
+	}
+	syncproto.SortKinds(e.Kinds)
+	for _, p := range s.Problems {
+		if p.Code == syncproto.ProblemDiffers || p.Code == syncproto.ProblemNotOpen || p.Code == syncproto.ProblemRejected {
+			e.Problems = append(e.Problems, p)
+		}
+	}
+	return e
+}
+
+// Kick asks for a session now, or for a fresh proof when one is open.
+func (a *Agent) Kick() {
+	select {
+	case a.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// keepHouse counts the time that the agent runs and lets the store do what can
+// wait.
+func (a *Agent) keepHouse(ctx context.Context) {
+	const every = time.Minute
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := a.cfg.Store.Ran(ctx, every); err != nil && ctx.Err() == nil {
+			a.cfg.Log.Warn("count running time", "error", err)
+		}
+		if err := a.cfg.Store.Maintain(ctx); err != nil && ctx.Err() == nil {
+			a.cfg.Log.Warn("maintain the store", "error", err)
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore"
+	"sidekeep/localstore/rangeset"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+// perform carries out one action of the machine and returns the event that
+// answers it, if any. An error is the store's, and ends the session.
+func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent, error) {
+	store := s.a.cfg.Store
+	switch a := action.(type) {
+	case syncproto.DeviceSend:
+		return nil, s.send(a.Message)
+	case syncproto.DeviceSetTimer:
+		s.arm(a)
+	case syncproto.DeviceWelcomed:
+		s.welcomed(a)
+	case syncproto.DeviceStateChanged:
+		s.stateChanged(a.Live)
+	case syncproto.DeviceProved:
+		s.a.proofs.Add(1)
+		s.stateChanged(true)
+	case syncproto.DeviceProblem:
+		s.problem(a)
+	case syncproto.DeviceClose:
+		s.closed(a)
+	case syncproto.StoreBegin:
+		return s.begin(a)
+	case syncproto.StoreFork:
+		return nil, s.fork(a.Reason)
+	case syncproto.StoreApply:
+		return s.apply(a)
+	case syncproto.StoreMint:
+		return s.mint(a)
+	case syncproto.StoreAcked:
+		return nil, store.Acked(s.local, refsOf(a.Refs))
+	case syncproto.StoreRange:
+		return s.ranges(a)
+	case syncproto.StoreRecount:
+		if _, err := store.Recount(s.local, a.Kind); err != nil {
+			return nil, err
+		}
+		d, err := store.Digest(s.local, a.Kind)
+		return syncproto.LocalRecounted{Kind: a.Kind, Own: d}, err
+	case syncproto.StoreCloud:
+		return nil, s.cloudState(a)
+	case syncproto.StoreOffer:
+		ids, err := store.UnsentChunks(s.local, a.After, a.Max)
+		return syncproto.LocalOffered{IDs: ids}, err
+	case syncproto.StoreLoad:
+		return s.load(a)
+	case syncproto.StoreChunksAcked:
+		return nil, store.ChunksAcked(s.local, a.IDs)
+	case syncproto.StoreMissing:
+		ids, err := store.MissingChunks(s.local, a.Max)
+		return syncproto.LocalMissing{IDs: ids}, err
+	case syncproto.StoreKeep:
+		return s.keep(a)
+	default:
+		return nil, fmt.Errorf("agent: an action that it does not know: %T", action)
+	}
+	return nil, nil
+}
+
+func refsOf(refs []syncproto.Ref) []localstore.Ref {
+	out := make([]localstore.Ref, len(refs))
+	for i, r := range refs {
+		out[i] = localstore.Ref{ID: r.Record(), VersionID: r.Version()}
+	}
+	return out
+}
+
+func (s *session) welcomed(w syncproto.DeviceWelcomed) {
+	if err := s.a.memory.sawVersion(s.a.target.origin, w.Version); err != nil {
+		s.a.cfg.Log.Warn("remember the protocol version", "error", err)
+	}
+	s.a.sawTime(w.Time, s.leaf)
+	s.a.setCloud(func(c *CloudStatus) {
+		c.State, c.Epoch, c.Error, c.Retry = StateSyncing, fmt.Sprintf("%x", w.Epoch[:]), "", nil
+	})
+}
+
+func (s *session) stateChanged(live bool) {
+	views := s.machine.Kinds()
+	state := StateSyncing
+	for _, v := range views {
+		s.end.good = s.end.good || v.Proven
+	}
+	if live {
+		state = StateLive
+	}
+	s.a.setViews(views)
+	s.a.setCloud(func(c *CloudStatus) { c.State = state })
+}
+
+func (s *session) problem(p syncproto.DeviceProblem) {
+	problem := Problem{Kind: p.Kind, Code: p.Code, Text: p.Text}
+	if p.Ref != nil {
+		problem.ID = p.Ref.Record().String()
+	}
+	s.a.addProblem(problem)
+}
+
+func (s *session) begin(a syncproto.StoreBegin) (syncproto.DeviceEvent, error) {
+	store := s.a.cfg.Store
+	if err := store.ClaimAccepted(s.local, localstore.Token(a.Token)); err != nil {
+		return nil, err
+	}
+	if err := store.ResetEpoch(s.local, localstore.Epoch(a.Epoch)); err != nil {
+		return nil, err
+	}
+	kinds, err := store.Kinds(s.local)
+	if err != nil {
+		return nil, err
+	}
+	var b syncproto.LocalBegan
+	for _, k := range kinds {
+		c, err := store.Cursor(s.local, k)
+		if err != nil {
+			return nil, err
+		}
+		d, err := store.Digest(s.local, k)
+		if err != nil {
+			return nil, err
+		}
+		b.Kinds = append(b.Kinds, syncproto.LocalKind{Kind: k, Cursor: syncproto.Seq(c.Seq), Own: d})
+	}
+	return b, nil
+}
+
+// fork makes the next claim use a fresh replica id, unless that happened too
+// often in one day.
+func (s *session) fork(why syncproto.ForkReason) error {
+	reason := map[syncproto.ForkReason]string{
+		syncproto.ForkStale: localstore.ForkStale, syncproto.ForkUnknown: localstore.ForkUnknown, syncproto.ForkCounter: localstore.ForkCounter,
+	}[why]
+	ok := true
+	if why == syncproto.ForkUnknown {
+		var err error
+		if ok, err = s.a.memory.mayFork(s.a.now()); err != nil {
+			return err
+		}
+	}
+	var err error
+	if ok {
+		err = s.a.cfg.Store.Fork(s.local, reason)
+	}
+	if !ok || errors.Is(err, localstore.ErrForkLimit) {
+		s.done = true
+		s.end.err, s.end.retry = ErrForked, syncproto.RetryBackoff
+		s.a.addProblem(Problem{Code: "forked", Text: "the cloud refused this device's identity too often today; is another handset a copy of this one?"})
+		return nil
+	}
+	return err
+}
+
+// apply opens what came and joins it into the store. What does not open never
+// blocks the rest.
+func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
+	store := s.a.cfg.Store
+	r := syncproto.LocalApplied{Kind: a.Kind}
+	in := make([]localstore.Incoming, 0, len(a.Items))
+	for i := range a.Items {
+		sealed := seal.Sealed{Header: a.Items[i].Header, Body: a.Items[i].Body}
+		o, err := s.a.keys.OpenVersion(sealed)
+		if err == nil && o.Kind == a.Kind {
+			in = append(in, localstore.Incoming{ID: o.ID, VersionID: o.VersionID, Version: o.Version})
+			continue
+		}
+		h, err := seal.ParseHeader(sealed.Header)
+		if err != nil {
+			s.a.addProblem(Problem{Kind: a.Kind, Code: syncproto.ProblemNotOpen, Text: "the cloud gave something that is not a version"})
+			continue
+		}
+		r.NotOpen = append(r.NotOpen, syncproto.NewRef(h.ID, h.VersionID))
+	}
+	var cursor *localstore.Cursor
+	if a.Cursor != 0 {
+		cursor = &localstore.Cursor{Epoch: localstore.Epoch(s.machine.Epoch()), Seq: uint64(a.Cursor)}
+	}
+	if len(in) > 0 || cursor != nil {
+		applied, err := store.Apply(s.local, a.Kind, in, cursor)
+		if err != nil {
+			return nil, err
+		}
+		r.ToPush, r.Fork = len(applied.ToPush) > 0, applied.Fork
+		for _, c := range applied.Clashes {
+			s.a.addProblem(Problem{Kind: a.Kind, Code: "clash", ID: c.ID.String(), Text: "two devices wrote under one identity; all values were kept"})
+		}
+	}
+	d, err := store.Digest(s.local, a.Kind)
+	r.Own = d
+	return r, err
+}
+
+func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
+	store := s.a.cfg.Store
+	out, err := store.Mint(s.local, a.Kind, a.After, a.RecordsMax, a.BytesMax)
+	if err != nil {
+		return nil, err
+	}
+	r := syncproto.LocalMinted{Kind: a.Kind}
+	for i := range out {
+		o := &out[i]
+		sealed, err := s.a.keys.SealVersion(o.Kind, o.ID, o.Version)
+		if err != nil {
+			return nil, fmt.Errorf("seal a version: %w", err)
+		}
+		r.Versions = append(r.Versions, syncproto.MintedVersion{Ref: syncproto.NewRef(o.ID, o.VersionID), Order: o.Order, Sealed: sealed})
+	}
+	r.Own, err = store.Digest(s.local, a.Kind)
+	return r, err
+}
+
+// ranges takes one step of reconcile against the store's set of a kind.
+func (s *session) ranges(a syncproto.StoreRange) (syncproto.DeviceEvent, error) {
+	store := s.a.cfg.Store
+	r := syncproto.LocalRanged{Kind: a.Kind}
+	var have []localstore.Ref
+	err := store.ReadSet(s.local, a.Kind, func(set rangeset.Set) error {
+		if a.Answer != nil {
+			diff, err := a.Reconciler.Handle(set, *a.Answer)
+			if errors.Is(err, rangeset.ErrMessage) {
+				r.Err = err
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			r.Need, r.Have = diff.Need, len(diff.Have)
+			for _, it := range diff.Have {
+				have = append(have, localstore.Ref{ID: it.ID, VersionID: it.Version})
+			}
+		}
+		m, done, err := a.Reconciler.Next(set)
+		if err == nil && !done {
+			r.Next = &m
+		}
+		return err
+	})
+	if err == nil && len(have) > 0 {
+		err = store.MarkUnsent(s.local, have)
+	}
+	return r, err
+}
+
+func (s *session) cloudState(a syncproto.StoreCloud) error {
+	store := s.a.cfg.Store
+	epoch := localstore.Epoch(s.machine.Epoch())
+	c := localstore.CloudState{Digest: rangeset.Digest{Count: a.State.Count, Sum: a.State.Sum}, Epoch: epoch, Head: uint64(a.State.Head)}
+	if a.Proven {
+		c.ProvenAt = s.a.cfg.Now()
+	}
+	if err := store.SetCloudState(s.local, a.State.Kind, c); err != nil {
+		return err
+	}
+	if a.Cursor == 0 {
+		return nil
+	}
+	return store.SetCursor(s.local, a.State.Kind, localstore.Cursor{Epoch: epoch, Seq: uint64(a.Cursor)})
+}
+
+// load reads and seals chunks. A damaged one is left out and reported.
+func (s *session) load(a syncproto.StoreLoad) (syncproto.DeviceEvent, error) {
+	var r syncproto.LocalLoaded
+	for _, id := range a.IDs {
+		plain, err := s.a.cfg.Store.Chunk(s.local, id)
+		if errors.Is(err, localstore.ErrChunk) {
+			s.a.addProblem(Problem{Code: syncproto.ProblemBadChunk, Text: "a piece of a picture is damaged on this device"})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sealed, err := s.a.keys.SealChunk(plain)
+		if err != nil {
+			return nil, fmt.Errorf("seal a chunk: %w", err)
+		}
+		r.Chunks = append(r.Chunks, syncproto.LoadedChunk{ID: id, Sealed: sealed})
+	}
+	return r, nil
+}
+
+// keep opens chunks and stores those that are what they say they are.
+func (s *session) keep(a syncproto.StoreKeep) (syncproto.DeviceEvent, error) {
+	var r syncproto.LocalKept
+	var chunks []localstore.Chunk
+	for _, c := range a.Chunks {
+		id, plain, err := s.a.keys.OpenChunk(seal.Sealed{Header: c.Header, Body: c.Body})
+		if err != nil {
+			r.Bad++
+			continue
+		}
+		chunks = append(chunks, localstore.Chunk{ID: id, Data: plain})
+		r.IDs = append(r.IDs, id)
+	}
+	if len(chunks) == 0 {
+		return r, nil
+	}
+	return r, s.a.cfg.Store.PutChunks(s.local, chunks)
+}

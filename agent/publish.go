@@ -1,0 +1,239 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sidekeep/localstore"
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
+)
+
+// problemsMax bounds the problems that are kept; the oldest go first.
+const problemsMax = 64
+
+// Status returns a snapshot as of now.
+func (a *Agent) Status(ctx context.Context) (Status, error) { return a.snapshot(ctx) }
+
+// ReadStatus returns the snapshot of a device on which no agent runs: what the
+// store knows, and when it was last proven.
+func ReadStatus(ctx context.Context, c Config) (Status, error) {
+	st, err := c.Store.Status(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	device := c.Device
+	if device == "" {
+		device = c.Identity.Device().String()
+	}
+	return statusOf(&st, Status{Account: c.Identity.Account.String(), Device: device, Cloud: CloudStatus{URL: c.CloudURL, State: StateOff}}, nil), nil
+}
+
+// snapshot joins what the store counts with what the session knows.
+func (a *Agent) snapshot(ctx context.Context) (Status, error) {
+	st, err := a.cfg.Store.Status(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	base := Status{Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
+	return statusOf(&st, base, a.views), nil
+}
+
+func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView) Status {
+	var zero localstore.Epoch
+	if s.Cloud.Epoch == "" && st.Epoch != zero {
+		s.Cloud.Epoch = hexOf(st.Epoch[:])
+	}
+	if st.Replica != (record.ReplicaID{}) {
+		s.Replica = st.Replica.String()
+	}
+	s.Kinds = make(map[record.Kind]KindStatus, len(st.Kinds))
+	for name, k := range st.Kinds {
+		s.Kinds[name] = kindStatus(&k)
+	}
+	for _, v := range views {
+		k, ok := s.Kinds[v.Kind]
+		if !ok {
+			continue
+		}
+		// The session knows better than what was last stored, unless it was
+		// overtaken by a write that it has not seen.
+		k.CloudDigest = v.Cloud.String()
+		k.InSync = k.InSync && v.Proven && k.Digest == k.CloudDigest
+		s.Kinds[v.Kind] = k
+	}
+	s.Blobs = BlobStatus{Chunks: st.Blobs.Chunks, Missing: st.Blobs.Missing, Unsent: st.Blobs.Unsent, Bytes: st.Blobs.Bytes}
+	for _, p := range st.Problems {
+		problem := Problem{Code: p.Code, Text: p.Text, At: p.At}
+		if p.ID != nil {
+			problem.ID = p.ID.String()
+		}
+		s.Problems = append(s.Problems, problem)
+	}
+	return s
+}
+
+func kindStatus(k *localstore.KindStatus) KindStatus {
+	out := KindStatus{
+		Live: k.Live, Deleted: k.Deleted, Unsynced: k.Unsynced, Conflicts: k.Conflicts, Held: k.Held,
+		Digest: k.Digest.String(), ProvenSeq: k.Cloud.Head,
+	}
+	var never localstore.Epoch
+	if k.Cloud.Epoch != never {
+		out.CloudDigest = k.Cloud.Digest.String()
+	}
+	if !k.Cloud.ProvenAt.IsZero() {
+		at := k.Cloud.ProvenAt
+		out.ProvenAt = &at
+		out.InSync = k.Unsynced == 0 && k.Digest.Equal(k.Cloud.Digest)
+	}
+	return out
+}
+
+func hexOf(b []byte) string { return rangeset.Digest{Sum: [16]byte(b)}.String() }
+
+func (a *Agent) setCloud(change func(*CloudStatus)) {
+	a.mu.Lock()
+	before := a.cloud
+	change(&a.cloud)
+	changed := before.State != a.cloud.State || before.Error != a.cloud.Error || before.Epoch != a.cloud.Epoch
+	a.mu.Unlock()
+	if changed {
+		a.notify()
+	}
+}
+
+func (a *Agent) setViews(views []syncproto.DeviceKindView) {
+	a.mu.Lock()
+	a.views = views
+	a.mu.Unlock()
+	a.notify()
+}
+
+// addProblem keeps a problem, once for each code and record.
+func (a *Agent) addProblem(p Problem) {
+	p.At = a.cfg.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.problems {
+		if o := &a.problems[i]; o.Code == p.Code && o.ID == p.ID && o.Kind == p.Kind && o.Text == p.Text {
+			o.At = p.At
+			return
+		}
+	}
+	a.cfg.Log.Warn("problem", "code", p.Code, "kind", string(p.Kind), "what", p.Text)
+	a.problems = append(a.problems, p)
+	if len(a.problems) > problemsMax {
+		a.problems = a.problems[1:]
+	}
+}
+
+// notify tells the watchers that a snapshot would look different.
+func (a *Agent) notify() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for w := range a.watchers {
+		select {
+		case w <- struct{}{}:
+		default: // it has not looked since the last time
+		}
+	}
+}
+
+// snapshotEvery is the shortest time between two snapshots for one watcher.
+const snapshotEvery = 100 * time.Millisecond
+
+// Watch calls each with a snapshot now and whenever something changed, until
+// ctx ends or each returns false. Changes that follow each other closely come
+// as one.
+func (a *Agent) Watch(ctx context.Context, each func(Status) bool) error {
+	w := make(chan struct{}, 1)
+	a.mu.Lock()
+	a.watchers[w] = struct{}{}
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		delete(a.watchers, w)
+		a.mu.Unlock()
+	}()
+	for {
+		s, err := a.snapshot(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !each(s) || !sleep(ctx, snapshotEvery) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w:
+		}
+	}
+}
+
+// follow gives snapshots to progress from a goroutine of its own until the
+// returned function is called, which gives it the last one.
+func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func()) {
+	fctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.Watch(fctx, func(s Status) bool { progress(s); return true })
+	}()
+	return func() {
+		cancel()
+		<-done
+		if s, err := a.snapshot(context.WithoutCancel(ctx)); err == nil {
+			progress(s)
+		}
+	}
+}
+
+// syncStall is how long SyncNow waits for something to move.
+const syncStall = 20 * time.Second
+
+// SyncNow asks a running agent for a fresh proof and waits until everything is
+// in sync, as SyncOnce does. Its errors are those of SyncOnce.
+func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
+	before := a.proofs.Load()
+	a.Kick()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stall := time.AfterFunc(syncStall, cancel)
+	defer stall.Stop()
+	var last Status
+	err := a.Watch(ctx, func(s Status) bool {
+		stall.Reset(syncStall)
+		last = s
+		if progress != nil {
+			progress(s)
+		}
+		return a.proofs.Load() == before || s.Cloud.State != StateLive || !s.InSync()
+	})
+	if err != nil {
+		return err
+	}
+	if a.proofs.Load() != before {
+		return notInSync(&last)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lastErr == nil {
+		return ErrNotReachable
+	}
+	for _, known := range []error{ErrRefused, ErrUnknownAccount, ErrForked, ErrNotReachable} {
+		if errors.Is(a.lastErr, known) {
+			return a.lastErr
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrNotReachable, a.lastErr)
+}

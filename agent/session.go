@@ -1,0 +1,334 @@
+package agent
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"sidekeep/localstore"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/ws"
+)
+
+// Times of one session.
+const (
+	dialMax      = 45 * time.Second
+	handshakeMax = 30 * time.Second
+	farewellMax  = 2 * time.Second // for what is still to be sent when a session ends
+)
+
+// session is one connection: socket, machine and store joined in one loop. Only
+// the goroutine of loop touches it, but for the channels and the keeper.
+type session struct {
+	a       *Agent
+	conn    *ws.Conn
+	machine *syncproto.DeviceSession
+	leaf    *x509.Certificate // the server's, with TLS
+	local   context.Context   // for the store: a session that is stopped ends its step
+
+	inbox  chan inbound
+	outbox chan []byte
+	broken chan error // the writer or the keeper found the connection dead; holds one
+	timers chan syncproto.DeviceTimerID
+	armed  map[syncproto.DeviceTimerID]*time.Timer
+	keeper *keeper
+
+	end  ending
+	done bool
+}
+
+type inbound struct {
+	m   syncproto.Message
+	err error
+}
+
+// session opens one connection and stays in it until it ends.
+func (a *Agent) session(ctx context.Context, once bool) ending {
+	a.setCloud(func(c *CloudStatus) { c.State, c.Retry = StateConnecting, nil })
+	s := &session{
+		a: a, local: context.WithoutCancel(ctx), inbox: make(chan inbound, 4), outbox: make(chan []byte, 64),
+		broken: make(chan error, 1), timers: make(chan syncproto.DeviceTimerID, 4), armed: map[syncproto.DeviceTimerID]*time.Timer{},
+	}
+	defer a.cfg.Store.EndSession()
+	end := s.run(ctx, once)
+	a.mu.Lock()
+	a.lastErr = end.err
+	a.mu.Unlock()
+	a.setViews(nil)
+	a.setCloud(func(c *CloudStatus) { c.State, c.Error = StateWaiting, end.text() })
+	return end
+}
+
+func (s *session) run(ctx context.Context, once bool) ending {
+	if err := s.prepare(ctx, once); err != nil {
+		return ending{local: err, retry: syncproto.RetryBackoff}
+	}
+	conn, err := s.dial(ctx)
+	if err != nil {
+		return ending{err: err, retry: syncproto.RetryBackoff}
+	}
+	s.conn = conn
+	s.keeper = newKeeper(conn, s.a.memory.ping())
+	ctx, cancel := context.WithCancel(ctx)
+	background, stop := context.WithCancel(s.local)
+	readerDone, writerDone, keeperDone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() { defer close(readerDone); s.read(background) }()
+	go func() { defer close(writerDone); s.write(background) }()
+	go func() { defer close(keeperDone); s.keeper.run(background, s.report) }()
+
+	s.loop(ctx)
+
+	cancel()
+	close(s.outbox)
+	select { // let the farewell out
+	case <-writerDone:
+		conn.Close(ws.StatusNormal, "")
+	case <-time.After(farewellMax):
+		conn.CloseNow()
+	}
+	stop()
+	conn.CloseNow()
+	<-readerDone
+	<-writerDone
+	<-keeperDone
+	for _, t := range s.armed {
+		t.Stop()
+	}
+	if err := s.a.memory.sawPing(s.keeper.learned()); err != nil {
+		s.a.cfg.Log.Warn("keep the ping interval", "error", err)
+	}
+	return s.end
+}
+
+// prepare draws the claim and builds the machine.
+func (s *session) prepare(ctx context.Context, once bool) error {
+	a := s.a
+	claim, err := a.cfg.Store.BeginClaim(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := a.cfg.Store.Status(ctx)
+	if err != nil {
+		return err
+	}
+	c := syncproto.DeviceClaim{Replica: claim.Replica, Counter: claim.Counter}
+	if claim.Last != nil {
+		c.Last = syncproto.Token(*claim.Last)
+	}
+	for _, t := range claim.Pending {
+		c.Pending = append(c.Pending, syncproto.Token(t))
+	}
+	s.machine = syncproto.NewDeviceSession(syncproto.DeviceConfig{
+		Identity: a.cfg.Identity, Origin: a.target.origin, Versions: a.cfg.Versions, LeastVersion: a.memory.version(a.target.origin),
+		// Who was in a session before holds data that a new cloud may lack.
+		Create: a.cfg.Create || st.Epoch != localstore.Epoch{}, Once: once, Claim: c,
+	})
+	return nil
+}
+
+func (s *session) dial(ctx context.Context) (*ws.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialMax)
+	defer cancel()
+	conn, err := ws.Dial(ctx, s.a.target.url, ws.DialOptions{
+		ReadLimit: syncproto.MessageBytesMax, TLS: s.a.tlsConfig(&s.leaf), DialContext: s.a.cfg.DialContext,
+	})
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, ws.ErrRedirect), errors.Is(err, ws.ErrSubprotocol):
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrNotReachable, err)
+}
+
+// loop feeds the machine until it closes or the connection is lost.
+func (s *session) loop(ctx context.Context) {
+	var nonce syncproto.Nonce
+	if _, err := io.ReadFull(s.a.cfg.Rand, nonce[:]); err != nil {
+		s.fault(fmt.Errorf("draw a nonce: %w", err))
+		return
+	}
+	s.handle(syncproto.DeviceOpened{Nonce: nonce})
+	stop := ctx.Done()
+	var deadline <-chan time.Time
+	handshake := time.NewTimer(handshakeMax)
+	defer handshake.Stop()
+	for !s.done {
+		s.keeper.expect(s.machine.Expecting())
+		select {
+		case in := <-s.inbox:
+			if in.err != nil {
+				s.lost(in.err)
+				break
+			}
+			s.handle(syncproto.DeviceReceived{Message: in.m})
+		case err := <-s.broken:
+			s.lost(err)
+		case <-s.a.cfg.Store.Wake():
+			s.handle(syncproto.DeviceChanged{})
+		case <-s.a.kicked:
+			s.handle(syncproto.DeviceCheck{})
+		case t := <-s.timers:
+			s.handle(syncproto.DeviceTimer{Timer: t})
+		case <-handshake.C:
+			if len(s.machine.Kinds()) == 0 {
+				s.lost(errors.New("no answer in the handshake"))
+			}
+		case <-stop:
+			stop = nil
+			deadline = time.After(farewellMax)
+			s.handle(syncproto.DeviceStop{})
+		case <-deadline:
+			s.lost(context.Cause(ctx))
+		}
+	}
+}
+
+// handle gives one event to the machine, and the results of what it asks for,
+// until it has nothing more to ask.
+func (s *session) handle(e syncproto.DeviceEvent) {
+	for e != nil && !s.done {
+		actions := s.machine.Handle(e)
+		e = nil
+		for _, a := range actions {
+			result, err := s.perform(a)
+			if err != nil {
+				s.fault(err)
+				return
+			}
+			if result != nil {
+				e = result
+			}
+		}
+	}
+}
+
+// fault ends the session because the store failed.
+func (s *session) fault(err error) {
+	if !s.done {
+		s.done = true
+		s.end.local, s.end.retry = err, syncproto.RetryBackoff
+	}
+}
+
+// lost ends the session because the connection did.
+func (s *session) lost(err error) {
+	if s.done {
+		return
+	}
+	for _, a := range s.machine.Handle(syncproto.DeviceLost{}) {
+		if _, perr := s.perform(a); perr != nil {
+			s.fault(perr)
+			return
+		}
+	}
+	s.done = true
+	s.end.err, s.end.retry = fmt.Errorf("%w: %w", ErrNotReachable, err), syncproto.RetryBackoff
+	var protocol *syncproto.Error
+	if errors.As(err, &protocol) {
+		s.end.err = err
+	}
+}
+
+// closed ends the session as the machine says.
+func (s *session) closed(c syncproto.DeviceClose) {
+	s.done = true
+	s.end.retry, s.end.seconds = c.Retry, c.Seconds
+	if c.Err == nil {
+		return
+	}
+	switch syncproto.CodeOf(c.Err) {
+	case syncproto.CodeRefused, syncproto.CodeVersion, syncproto.CodeLimits:
+		s.end.err = fmt.Errorf("%w: %w", ErrRefused, c.Err)
+	case syncproto.CodeUnknownAccount:
+		s.end.err = fmt.Errorf("%w: %w", ErrUnknownAccount, c.Err)
+	default:
+		s.end.err = c.Err
+	}
+}
+
+// read hands messages to the loop. It alone reads the connection.
+func (s *session) read(ctx context.Context) {
+	for {
+		b, err := s.conn.Read(ctx)
+		s.keeper.heard()
+		var in inbound
+		if err != nil {
+			in.err = err
+		} else {
+			in.m, in.err = syncproto.Decode(b)
+		}
+		s.keeper.pause(true) // no pong is seen while nobody reads
+		select {
+		case s.inbox <- in:
+		case <-ctx.Done():
+			return
+		}
+		s.keeper.pause(false)
+		if in.err != nil {
+			return
+		}
+	}
+}
+
+// Slowest network on which a message still goes through, and what any gets.
+const (
+	slowestBytesPerSecond = 1024
+	writeLeast            = 30 * time.Second
+)
+
+// write sends what the loop queued. It alone writes messages.
+func (s *session) write(ctx context.Context) {
+	for b := range s.outbox {
+		s.keeper.pause(true) // a ping behind a large write would time out
+		limit := writeLeast + time.Duration(len(b)/slowestBytesPerSecond)*time.Second
+		wctx, cancel := context.WithTimeout(ctx, limit)
+		err := s.conn.Write(wctx, b)
+		cancel()
+		s.keeper.pause(false)
+		if err != nil {
+			s.report(err)
+			for range s.outbox { // the loop must not block
+			}
+			return
+		}
+	}
+}
+
+// report tells the loop that the connection is dead; only the first counts.
+func (s *session) report(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		err = io.ErrUnexpectedEOF
+	}
+	select {
+	case s.broken <- err:
+	default:
+	}
+}
+
+// send queues one message. The windows of the protocol keep the queue short.
+func (s *session) send(m syncproto.Message) error {
+	b, err := syncproto.Encode(m)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", m.Type(), err)
+	}
+	s.outbox <- b
+	return nil
+}
+
+// arm starts a timer of the machine.
+func (s *session) arm(t syncproto.DeviceSetTimer) {
+	if old := s.armed[t.Timer]; old != nil {
+		old.Stop()
+	}
+	s.armed[t.Timer] = time.AfterFunc(time.Duration(t.Millis)*time.Millisecond, func() {
+		select {
+		case s.timers <- t.Timer:
+		default: // the loop is behind by more timers than there are
+		}
+	})
+}
