@@ -13,11 +13,15 @@ const (
 	ProblemsMax         = 1000                     // problems listed for one file; all are counted
 	PixelsMax           = 1 << 30                  // width times height that is believed
 	MetadataTagsMax     = 4096                     // tags read from one picture
-	InlineLineBytesMax  = 16 << 10                 // a longer line goes to a blob
+	InlineLineBytesMax  = 96 << 10                 // a longer line goes to a blob
 	BlobBytesMin        = 1 << 10                  // inline base64 of at least this many bytes goes to a blob
-	ObjectLineBytesMax  = 190 << 10                // lines of one object after long ones went to blobs
+	InlineBase64Max     = 4 << 10                  // base64 that is not exactly ours stays inline up to here
+	ObjectBytesMax      = 200 << 10                // keys and lines of one object after long lines went to blobs
+	fieldOverheadBytes  = 24                       // what a field costs beside its key and line
+	CalendarHeadMax     = 16 << 10                 // calendar lines that every entry of the calendar carries along
 	recurrenceStepsMax  = 4096                     // steps when evaluating a time zone's rule
 	sniffBytes          = 4096
-	foldOctets          = 75 // RFC 5545 section 3.1
-	componentNameLength = 40 // longer component names are cut in keys
+	headBytesMax        = 4096 // a quoted-printable line's name and parameters
+	foldOctets          = 75   // RFC 5545 section 3.1
+	componentNameLength = 40   // longer component names are cut in keys
 )

@@ -17,6 +17,10 @@ type Object struct {
 	// or one made from the content where the file has none or used it twice.
 	// The same content gives the same UID on every device. See OwnID.
 	UID string
+	// ByContent says that UID was made from the content, not found in the file.
+	// A stored record of that UID began as this very content, so an import
+	// leaves it as it is now: edits since then are newer.
+	ByContent bool
 	// Fields in the order of the record's lines. Field.Blob is nil: the store
 	// fills it for the keys that Blobs names.
 	Fields []record.Field

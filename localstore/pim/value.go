@@ -1,20 +1,255 @@
 package pim
 
-import "sidekeep/localstore/record"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"sidekeep/localstore/record"
+)
+
+// ErrValue is wrapped by errors about values that no content line can hold.
+var ErrValue = errors.New("not a value that a content line can hold")
+
+// valueType says how the value of a property is written.
+type valueType int
+
+const (
+	loose      valueType = iota // only backslash and new line are escaped: X- names, URLs, numbers
+	text                        // TEXT: comma and semicolon are escaped too
+	structured                  // components divided by semicolons
+	list                        // items divided by commas
+	verbatim                    // dates, rules, ids: nothing is escaped
+)
+
+var contactTypes = map[string]valueType{
+	"N": structured, "ADR": structured, "ORG": structured, "GENDER": structured,
+	"CATEGORIES": list, "NICKNAME": list,
+	"FN": text, "TITLE": text, "ROLE": text, "NOTE": text, "LABEL": text, "NAME": text, "SORT-STRING": text,
+	"BDAY": verbatim, "REV": verbatim, "UID": verbatim, "VERSION": verbatim, "GEO": verbatim,
+	"BEGIN": verbatim, "END": verbatim, "LINE": verbatim, "PHOTO": verbatim, "KEY": verbatim, "LOGO": verbatim, "SOUND": verbatim,
+}
+
+var calendarTypes = map[string]valueType{
+	"CATEGORIES": list, "RESOURCES": list,
+	"SUMMARY": text, "DESCRIPTION": text, "LOCATION": text, "COMMENT": text, "CONTACT": text, "TZNAME": text, "NAME": text,
+	"DTSTART": verbatim, "DTEND": verbatim, "DUE": verbatim, "DURATION": verbatim, "RRULE": verbatim, "EXRULE": verbatim,
+	"RDATE": verbatim, "EXDATE": verbatim, "RECURRENCE-ID": verbatim, "DTSTAMP": verbatim, "CREATED": verbatim,
+	"LAST-MODIFIED": verbatim, "COMPLETED": verbatim, "TRIGGER": verbatim, "UID": verbatim, "GEO": verbatim,
+	"ORGANIZER": verbatim, "ATTENDEE": verbatim, "URL": verbatim, "ATTACH": verbatim, "VERSION": verbatim,
+	"BEGIN": verbatim, "END": verbatim, "LINE": verbatim,
+}
+
+func typeOf(kind record.Kind, name string) valueType {
+	if kind == record.Contacts {
+		return contactTypes[name]
+	}
+	return calendarTypes[name]
+}
 
 // Decode gives the document form of a content line: the value as a person means
 // it, and the line's head (everything before the value's colon: group, name,
 // parameters) where that is not just the property name of key. The value is a
 // string, or a []any of strings for structured and list values (N, ADR, ORG,
-// CATEGORIES...). It is always valid UTF-8.
+// GENDER, CATEGORIES, NICKNAME, RESOURCES). It is always valid UTF-8. It never
+// fails: a line that is no property is its own value.
 func Decode(kind record.Kind, key string, line []byte) (value any, head string) {
-	return string(line), ""
+	name := leafName(key)
+	_, leaf := splitKey(key)
+	line = bytes.TrimSuffix(line, []byte{0}) // the text is a blob
+	colon := valueColon(line)
+	if colon < 0 || name == leafLine || strings.HasPrefix(leaf, zonePrefix) {
+		return toUTF8(line, ""), ""
+	}
+	if head = string(line[:colon]); head == name {
+		head = ""
+	}
+	return decodeValue(typeOf(kind, name), parseHead(string(line[:colon])), line[colon+1:]), toUTF8([]byte(head), "")
 }
 
-// Encode makes a content line from a document value. For lines that this
-// package would have written itself, Encode(Decode(line)) is the line; keep the
-// raw line where it is not. An error means the value or head can not stand in
-// a content line.
+// decodeValue decodes the bytes after the colon.
+func decodeValue(t valueType, p property, b []byte) any {
+	quoted := p.encoding() == "QUOTED-PRINTABLE"
+	if quoted {
+		b = decodeQuoted(b)
+	}
+	s := toUTF8(b, p.param("CHARSET"))
+	if quoted {
+		s = lineEnds.Replace(s)
+	}
+	switch t {
+	case structured:
+		return splitUnescaped(s, ';', quoted)
+	case list:
+		return splitUnescaped(s, ',', quoted)
+	case verbatim:
+		return s
+	}
+	if quoted { // new lines and backslashes already are what they mean
+		return s
+	}
+	return unescapeText(s)
+}
+
+func splitUnescaped(s string, sep byte, quoted bool) []any {
+	parts := splitEscaped(s, sep)
+	values := make([]any, len(parts))
+	for i, p := range parts {
+		if quoted {
+			values[i] = strings.ReplaceAll(p, `\`+string(sep), string(sep))
+		} else {
+			values[i] = unescapeText(p)
+		}
+	}
+	return values
+}
+
+// decodedText is the decoded value of a line as one string.
+func decodedText(kind record.Kind, name string, line []byte) string {
+	p, ok := parseProperty(line)
+	if !ok {
+		return string(line)
+	}
+	return joinValue(decodeValue(typeOf(kind, name), p, p.value), "\x1f")
+}
+
+// joinValue makes one string of a document value.
+func joinValue(value any, sep string) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			parts[i] = joinValue(e, ",")
+		}
+		return strings.Join(parts, sep)
+	case []string:
+		return strings.Join(v, sep)
+	}
+	return fmt.Sprint(value)
+}
+
+// Encode makes a content line from a document value and a head, which is empty
+// for the plain property name of key. A string for a structured or list value
+// is its only component; other JSON values are written as text. For lines that
+// this package would have written itself, Encode(Decode(line)) is the line:
+// keep the raw line where it is not. An error (ErrValue) means that value or
+// head can not stand in a content line.
 func Encode(kind record.Kind, key string, value any, head string) ([]byte, error) {
-	return nil, nil
+	name := leafName(key)
+	_, leaf := splitKey(key)
+	if strings.HasPrefix(leaf, zonePrefix) {
+		s := joinValue(value, ",")
+		if !isMarker([]byte(s), "BEGIN") || markerName([]byte(firstLine(s))) != "VTIMEZONE" {
+			return nil, fmt.Errorf("%w: a time zone begins with BEGIN:VTIMEZONE", ErrValue)
+		}
+		return []byte(s), nil
+	}
+	if name == leafLine && head == "" {
+		s := joinValue(value, ",")
+		if strings.ContainsAny(s, "\r\n") {
+			return nil, fmt.Errorf("%w: a line without a name can not be divided", ErrValue)
+		}
+		return []byte(s), nil
+	}
+	if head == "" {
+		head = name
+	}
+	if !headOK(head) {
+		return nil, fmt.Errorf("%w: the name or parameters of %s are malformed", ErrValue, name)
+	}
+	return encodeLine(typeOf(kind, name), head, value)
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return strings.TrimSuffix(s, "\r")
+}
+
+// headOK reports whether a line may begin with head and a colon.
+func headOK(head string) bool {
+	for i := 0; i < len(head); i++ {
+		if head[i] < ' ' && head[i] != '\t' || head[i] == 0x7f {
+			return false
+		}
+	}
+	return utf8.ValidString(head) && valueColon([]byte(head+":")) == len(head)
+}
+
+func encodeLine(t valueType, head string, value any) ([]byte, error) {
+	p := parseHead(head)
+	quoted := p.encoding() == "QUOTED-PRINTABLE"
+	s, err := encodeValue(t, value, quoted)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %s", ErrValue, p.name, err)
+	}
+	b := []byte(s)
+	if enc := findCharset(p.param("CHARSET")); enc != nil {
+		if e, err := enc.NewEncoder().Bytes(b); err == nil {
+			b = e
+		} else { // the old charset lacks a character
+			head = replaceCharset(head, p.param("CHARSET"))
+		}
+	}
+	line := append([]byte(head), ':')
+	if quoted {
+		b = encodeQuoted(bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")), len(line))
+	}
+	return append(line, b...), nil
+}
+
+func encodeValue(t valueType, value any, quoted bool) (string, error) {
+	escape, sep := escapeLoose, ""
+	switch t {
+	case text:
+		escape = escapeText
+	case structured:
+		escape, sep = escapeText, ";"
+	case list:
+		escape, sep = escapeText, ","
+	case verbatim:
+		escape = func(s string) string { return s }
+	}
+	if quoted {
+		escape = lineEnds.Replace
+		if sep != "" {
+			escape = func(s string) string { return strings.ReplaceAll(lineEnds.Replace(s), sep, `\`+sep) }
+		}
+	}
+	parts, ok := value.([]any)
+	if !ok || sep == "" {
+		s := escape(joinValue(value, ","))
+		if !quoted && strings.ContainsAny(s, "\r\n") {
+			return "", errors.New("it can not hold a new line")
+		}
+		return s, nil
+	}
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		out[i] = escape(joinValue(p, ","))
+		if items, nested := p.([]any); nested && !quoted { // a list inside a component
+			escaped := make([]string, len(items))
+			for j := range items {
+				escaped[j] = escape(joinValue(items[j], ","))
+			}
+			out[i] = strings.Join(escaped, ",")
+		}
+	}
+	return strings.Join(out, sep), nil
+}
+
+// replaceCharset makes the CHARSET parameter of head say UTF-8.
+func replaceCharset(head, old string) string {
+	i := strings.Index(strings.ToUpper(head), "CHARSET=")
+	if i < 0 {
+		return head
+	}
+	i += len("CHARSET=")
+	rest := strings.TrimPrefix(strings.TrimPrefix(head[i:], `"`), old)
+	return head[:i] + "UTF-8" + strings.TrimPrefix(rest, `"`)
 }

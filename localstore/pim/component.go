@@ -1,0 +1,199 @@
+package pim
+
+import "bytes"
+
+// component is a BEGIN...END block as it stood in the file.
+type component struct {
+	name       string // of the BEGIN line, upper case
+	begin, end []byte // those lines; end is nil where it was missing
+	no         int    // line number of BEGIN
+	items      []item
+}
+
+// item is a content line of a component, or a component inside it.
+type item struct {
+	line []byte
+	no   int
+	sub  *component
+}
+
+// lines counts the content lines of c and everything inside it.
+func (c *component) lines() int {
+	n := 0
+	for _, it := range c.items {
+		if n++; it.sub != nil {
+			n += it.sub.lines()
+		}
+	}
+	return n
+}
+
+// raw joins c's lines by line feeds.
+func (c *component) raw() []byte {
+	b := append(append([]byte(nil), c.begin...), '\n')
+	for _, it := range c.items {
+		if it.sub != nil {
+			b = append(append(b, it.sub.raw()...), '\n')
+		} else {
+			b = append(append(b, it.line...), '\n')
+		}
+	}
+	if c.end == nil {
+		return append(append(b, "END:"...), c.name...)
+	}
+	return append(b, c.end...)
+}
+
+// property returns the first line of c with the given name (upper case).
+func (c *component) property(name string) (property, bool) {
+	for _, it := range c.items {
+		if it.sub == nil {
+			if p, ok := parseProperty(it.line); ok && equalFold(p.name, name) {
+				return p, true
+			}
+		}
+	}
+	return property{}, false
+}
+
+// componentReader divides a file into its outermost components.
+type componentReader struct {
+	lines   *lineReader
+	pending *logical // a BEGIN line that ended the component before it
+	problem func(line int, reason string, o Outcome)
+}
+
+// next returns the next outermost component, or nil at the end of the file.
+// Lines outside any component are refused, one problem for each run of them.
+func (r *componentReader) next() *component {
+	outside := 0
+	for {
+		l, ok := r.read()
+		if ok && isMarker(l.text, "BEGIN") {
+			return r.component(l)
+		}
+		if !ok {
+			return nil
+		}
+		if isMarker(l.text, "END") {
+			r.problem(l.no, "an END without its BEGIN", Refused)
+			outside = 0
+			continue
+		}
+		if outside++; outside == 1 {
+			r.problem(l.no, "text outside any card or calendar", Refused)
+		}
+	}
+}
+
+func (r *componentReader) read() (logical, bool) {
+	if p := r.pending; p != nil {
+		r.pending = nil
+		return *p, true
+	}
+	return r.lines.next()
+}
+
+// component reads up to the END that belongs to the BEGIN line first, or to
+// what shows that it is missing.
+func (r *componentReader) component(first logical) *component {
+	root := &component{name: markerName(first.text), begin: first.text, no: first.no}
+	stack := []*component{root}
+	for {
+		l, ok := r.lines.next()
+		top := stack[len(stack)-1]
+		switch {
+		case !ok:
+			r.closed(stack, "the file ends")
+			return root
+		case isMarker(l.text, "BEGIN"):
+			name := markerName(l.text)
+			if name == "VCARD" && root.name == "VCARD" && !endsInAgent(top) {
+				r.closed(stack, "another card begins")
+				r.pending = &l
+				return root
+			}
+			for len(stack) > 1 && endsBefore(stack[len(stack)-1].name, name) {
+				r.closed(stack[len(stack)-1:], "another component begins")
+				stack = stack[:len(stack)-1]
+			}
+			if top = stack[len(stack)-1]; len(stack) > NestingMax+1 {
+				top.items = append(top.items, item{line: r.rawBlock(l), no: l.no})
+				r.problem(l.no, "components are nested too deep; the inner ones are kept as text", Repaired)
+				continue
+			}
+			sub := &component{name: name, begin: l.text, no: l.no}
+			top.items = append(top.items, item{no: l.no, sub: sub})
+			stack = append(stack, sub)
+		case isMarker(l.text, "END"):
+			i := len(stack) - 1
+			for name := markerName(l.text); i >= 0 && stack[i].name != name; i-- {
+			}
+			if i < 0 {
+				r.problem(l.no, "an END without its BEGIN", Refused)
+				continue
+			}
+			r.closed(stack[i+1:], "an outer one ends")
+			if stack[i].end = l.text; i == 0 {
+				return root
+			}
+			stack = stack[:i]
+		default:
+			top.items = append(top.items, item{line: l.text, no: l.no})
+		}
+	}
+}
+
+// closed reports components whose END is missing.
+func (r *componentReader) closed(stack []*component, because string) {
+	for _, c := range stack {
+		r.problem(c.no, "this component has no END before "+because+"; kept up to there", Repaired)
+	}
+}
+
+// endsBefore reports whether a component called inner can not stand inside one
+// called open, so that an END is missing.
+func endsBefore(open, inner string) bool {
+	switch inner {
+	case "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE":
+		return open != "VCALENDAR"
+	case "VALARM", "STANDARD", "DAYLIGHT":
+		return open == "VALARM" || open == "STANDARD" || open == "DAYLIGHT"
+	}
+	return false
+}
+
+func endsInAgent(c *component) bool {
+	return len(c.items) > 0 && c.items[len(c.items)-1].sub == nil && isAgent(c.items[len(c.items)-1].line)
+}
+
+// isAgent reports whether line is an AGENT without a value, which vCard 2.1
+// follows by a whole card.
+func isAgent(line []byte) bool {
+	p, ok := parseProperty(line)
+	return ok && equalFold(p.name, "AGENT") && len(bytes.TrimSpace(p.value)) == 0
+}
+
+// rawBlock reads up to the END that balances the BEGIN line first, and returns
+// everything joined by line feeds.
+func (r *componentReader) rawBlock(first logical) []byte {
+	b := bytes.Clone(first.text)
+	for depth := 1; depth > 0; {
+		l, ok := r.lines.next()
+		if !ok {
+			r.problem(first.no, "this component has no END before the file ends; kept up to there", Repaired)
+			return b
+		}
+		if isMarker(l.text, "BEGIN") {
+			depth++
+		} else if isMarker(l.text, "END") {
+			depth--
+		}
+		b = append(append(b, '\n'), l.text...)
+	}
+	return b
+}
+
+func equalFold(s, upper string) bool {
+	return len(s) == len(upper) && bytes.EqualFold([]byte(s), []byte(upper))
+}
