@@ -69,11 +69,12 @@ func (r *componentReader) next() *component {
 	outside := 0
 	for {
 		l, ok := r.read()
-		if ok && isMarker(l.text, "BEGIN") {
-			return r.component(l)
-		}
 		if !ok {
 			return nil
+		}
+		if t := bytes.TrimLeft(l.text, " \t"); isMarker(t, "BEGIN") {
+			l.text = t // the first line of a file can be indented
+			return r.component(l)
 		}
 		if isMarker(l.text, "END") {
 			r.problem(l.no, "an END without its BEGIN", Refused)

@@ -269,10 +269,10 @@ func checkFile(t *testing.T, path, rel string, row *corpusRow) (places []string)
 	row.refused += report.Refused
 
 	wantEntries, wantZones, wantHeads := entriesOf(raw)
-	row.objects += len(wantEntries) + len(wantZones)
+	row.objects += len(wantEntries) + len(wantZones) + len(wantHeads)
 
 	// One at a time: each object's lines, their order, and the calendar around.
-	var gotEntries, gotZones []string
+	var gotEntries, gotZones, gotHeads []string
 	for _, o := range objs {
 		out := exportAll(t, bs, o.Kind, []pim.Object{o})
 		checkPhysical(t, out, o)
@@ -283,6 +283,7 @@ func checkFile(t *testing.T, path, rel string, row *corpusRow) (places []string)
 				gotZones = append(gotZones, z)
 			}
 		}
+		gotHeads = append(gotHeads, heads...)
 		for _, h := range heads {
 			if !slices.Contains(wantHeads, h) && len(wantHeads) > 0 {
 				t.Errorf("calendar lines changed:\n got %q\nfrom %q", h, wantHeads)
@@ -291,16 +292,17 @@ func checkFile(t *testing.T, path, rel string, row *corpusRow) (places []string)
 	}
 	lost := missing(wantEntries, gotEntries)
 	lostZones := missing(unique(wantZones), gotZones)
+	lostHeads := missing(unique(wantHeads), gotHeads)
 	for _, e := range missing(gotEntries, wantEntries) {
 		t.Errorf("came out, but never went in:\n%q", e)
 	}
 	for _, e := range missing(gotZones, wantZones) {
 		t.Errorf("zone came out, but never went in:\n%q", e)
 	}
-	if len(lost)+len(lostZones) > report.Refused {
-		t.Errorf("lost %d objects and %d zones, %d refusals:\n%q\n%q", len(lost), len(lostZones), report.Refused, lost, lostZones)
+	if len(lost)+len(lostZones)+len(lostHeads) > report.Refused {
+		t.Errorf("lost %q\nzones %q\ncalendars %q\nrefused %d", lost, lostZones, lostHeads, report.Refused)
 	}
-	row.lossless += len(wantEntries) + len(wantZones) - len(lost) - len(lostZones)
+	row.lossless += len(wantEntries) + len(wantZones) + len(wantHeads) - len(lost) - len(lostZones) - len(lostHeads)
 
 	// All of a kind together.
 	var together []string

@@ -13,6 +13,8 @@ import (
 	"sidekeep/localstore/record"
 )
 
+var errSize = errors.New("the stored value has another size than it should have")
+
 // Item is one record to export.
 type Item struct {
 	ID     record.ID
@@ -120,7 +122,7 @@ func (x *exporter) withBlob(f *record.Field) ([]byte, error) {
 		return nil, err
 	}
 	if uint64(len(data)) != f.Blob.Size {
-		return nil, errors.New("the stored value has another size than it should have")
+		return nil, errSize
 	}
 	if text, ok := bytes.CutSuffix(f.Line, []byte{0}); ok {
 		return append(bytes.Clone(text), data...), nil
