@@ -7,6 +7,9 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(),
 		a.joinCommand(),
+		a.runCommand(),
+		a.syncCommand(),
+		a.statusCommand(),
 		a.importCommand(),
 		a.exportCommand(),
 		a.listCommand(),

@@ -53,8 +53,8 @@ func writeConfig(dir string, c config) error {
 
 const allowPlainHelp = "accept ws:// to another machine: whoever is on the line sees the account's key, counts and times and can pose as the cloud; contents stay sealed"
 
-// cloudURL checks the address of a cloud and returns it in its plain form:
-// scheme, host and port, lower case, no path.
+// cloudURL checks the address of a cloud and returns it with scheme and host in
+// lower case. A path may follow, for a cloud behind a proxy.
 func cloudURL(s string, allowPlain bool) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -66,14 +66,12 @@ func cloudURL(s string, allowPlain bool) (string, error) {
 		return "", usagef("cloud address %q: must look like wss://cloud.example.org", s)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return "", usagef("cloud address %q: takes no user name, query or fragment", s)
-	case u.Path != "" && u.Path != "/":
-		return "", usagef("cloud address %q: takes no path", s)
 	case u.Scheme == "ws" && !allowPlain && !loopback(u.Hostname()):
 		return "", &Error{Op: "use cloud", Object: s, Code: ExitUsage,
 			Cause: fmt.Errorf("ws:// is not encrypted on the way and %s is not this machine", u.Hostname()),
 			Hint:  "use wss://, or give --allow-plain after reading in --help what it risks"}
 	}
-	return u.Scheme + "://" + u.Host, nil
+	return u.Scheme + "://" + u.Host + strings.TrimSuffix(u.EscapedPath(), "/"), nil
 }
 
 // loopback reports whether host can only be this machine.

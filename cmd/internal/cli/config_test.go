@@ -24,7 +24,7 @@ func TestCloudURL(t *testing.T) {
 		{"cloud.example.org", false, ""},
 		{"wss://", false, ""},
 		{"wss://me:pw@cloud.example.org", false, ""},
-		{"wss://cloud.example.org/path", false, ""},
+		{"wss://cloud.example.org/sidekeep/", false, "wss://cloud.example.org/sidekeep"},
 		{"wss://cloud.example.org/?a=b", false, ""},
 		{"", false, ""},
 	} {

@@ -16,6 +16,7 @@ import (
 //	identity      the account's data keys and the device's own key, 0600
 //	config.json   what a person chose: the cloud's address, this device's name
 //	agent.lock    held by the process that syncs
+//	agent.json    what the agent remembers between runs
 //	agent.sock    control socket of `sidekeep run`
 //	data/         sidekeep.db, the only part that other programs open
 //	unfinished/   an init or join that is under way, or was cut short

@@ -111,10 +111,11 @@ func (a *app) printWords(dir string, id *seal.Identity, secret seal.Secret) erro
 	const columns = 4
 	words := strings.Fields(secret.Words())
 	for i, w := range words {
-		fmt.Fprintf(&b, "%4d %-10s", i+1, w)
 		if i%columns == columns-1 {
-			b.WriteByte('\n')
+			fmt.Fprintf(&b, "%4d %s\n", i+1, w)
+			continue
 		}
+		fmt.Fprintf(&b, "%4d %-10s", i+1, w)
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(a.stdout, b.String())

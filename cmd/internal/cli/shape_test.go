@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"bytes"
+	"testing"
+
+	"sidekeep/agent"
+	"sidekeep/localstore"
+	"sidekeep/localstore/record"
+)
+
+// The shapes are a promise to scripts: a change here breaks someone.
+func TestShapes(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{stdout: &out}
+	r := localstore.Record{Kind: record.Contacts, Title: "A <b>\u202e\x7f", Fields: []record.Field{{Key: "FN", Line: []byte("FN:A\xff")}, {Key: "N", Line: []byte("N:A;B")}},
+		Values: map[string]any{"FN": "A", "N": []any{"A", []any{"B", "C"}}}}
+	array := a.jsonArray()
+	for range 2 {
+		if err := array.add(shapeOf(&r)); err != nil {
+			t.Fatal(err)
+		}
+		r.Fields, r.Deleted, r.Title = nil, true, ""
+	}
+	if err := array.end(); err != nil {
+		t.Fatal(err)
+	}
+	status := agent.Status{Account: "a", Device: "d", Replica: "r", Cloud: agent.CloudStatus{URL: "u", State: "live", Epoch: "e", Error: "x"},
+		Kinds: map[record.Kind]agent.KindStatus{"contacts": {Live: 1, Deleted: 2, Unsynced: 3, Conflicts: 4, Held: 5, Digest: "0", CloudDigest: "1", ProvenSeq: 9}},
+		Blobs: agent.BlobStatus{Chunks: 1, Missing: 2, Unsent: 3, Bytes: 4}}
+	if err := a.printJSON(statusShape(&status)); err != nil {
+		t.Fatal(err)
+	}
+	const want = `[
+  {
+    "id": "00000000000000000000000000000000",
+    "kind": "contacts",
+    "title": "A <b>\u202e\u007f",
+    "deleted": false,
+    "fields": {
+      "FN": {
+        "value": "A",
+        "raw": "FN:A\ufffd"
+      },
+      "N": {
+        "value": [
+          "A",
+          [
+            "B",
+            "C"
+          ]
+        ],
+        "raw": "N:A;B"
+      }
+    }
+  },
+  {
+    "id": "00000000000000000000000000000000",
+    "kind": "contacts",
+    "title": "",
+    "deleted": true,
+    "fields": {}
+  }
+]
+{
+  "account": "a",
+  "device": "d",
+  "replica": "r",
+  "cloud": {
+    "url": "u",
+    "state": "live",
+    "epoch": "e"
+  },
+  "kinds": {
+    "contacts": {
+      "live": 1,
+      "deleted": 2,
+      "unsynced": 3,
+      "conflicts": 4,
+      "held": 5,
+      "digest": "0",
+      "cloud_digest": "1",
+      "in_sync": false
+    }
+  },
+  "blobs": {
+    "chunks": 1,
+    "missing": 2,
+    "bytes": 4
+  }
+}
+`
+	if out.String() != want {
+		t.Errorf("got %s", out.String())
+	}
+}
+
+func TestEmptyArray(t *testing.T) {
+	var out bytes.Buffer
+	if err := (&app{stdout: &out}).jsonArray().end(); err != nil || out.String() != "[]\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}

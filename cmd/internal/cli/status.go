@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sidekeep/agent"
+	"sidekeep/localstore/record"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		GroupID: "device",
+		Short:   "Show what is here, what the cloud has proven to have, and what waits",
+		Long: `status shows exact numbers for each kind: records, deletions in the trash, what
+the cloud has not acknowledged yet, conflicts, held deletions, and whether the
+digests of this device and the cloud are equal, as of when. It asks the agent
+if one runs, else the database, and never the network.
+
+With --json it prints
+  {"account", "device", "replica", "cloud": {"url", "state", "epoch"},
+   "kinds": {KIND: {"live", "deleted", "unsynced", "conflicts", "held",
+                    "digest", "cloud_digest", "in_sync"}},
+   "blobs": {"chunks", "missing", "bytes"}}
+and with --all more: problems, times, why the last attempt failed.`,
+		Example: "  sidekeep status\n  sidekeep status --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), all) },
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "with --json: also what is not part of the stable shape")
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+func (a *app) status(ctx context.Context, all bool) error {
+	h, err := a.openHome()
+	if err != nil {
+		return err
+	}
+	s, err := readStatus(ctx, h)
+	if err != nil {
+		return explain("read the status", err)
+	}
+	switch {
+	case a.json && all:
+		return a.printJSON(s)
+	case a.json:
+		return a.printJSON(statusShape(&s))
+	}
+	return printStatus(a.stdout, &s, h.identity.Device().String())
+}
+
+// readStatus asks the agent that runs, or the store if none does.
+func readStatus(ctx context.Context, h *home) (agent.Status, error) {
+	client, err := agent.Connect(ctx, h.dir)
+	if err == nil {
+		s, err := client.Status(ctx)
+		if err == nil || ctx.Err() != nil {
+			return s, err
+		}
+	} else if !errors.Is(err, agent.ErrNoAgent) {
+		return agent.Status{}, err
+	}
+	store, err := h.openStore(ctx, nil)
+	if err != nil {
+		return agent.Status{}, err
+	}
+	defer store.Close()
+	return agent.ReadStatus(ctx, h.agentConfig(store, "", nil))
+}
+
+// statusJSON is the stable shape of `status --json`: the part of agent.Status
+// that scripts may rely on.
+type statusJSON struct {
+	Account string                         `json:"account"`
+	Device  string                         `json:"device"`
+	Replica string                         `json:"replica"`
+	Cloud   statusCloudJSON                `json:"cloud"`
+	Kinds   map[record.Kind]statusKindJSON `json:"kinds"`
+	Blobs   statusBlobsJSON                `json:"blobs"`
+}
+
+type statusCloudJSON struct {
+	URL   string `json:"url"`
+	State string `json:"state"`
+	Epoch string `json:"epoch"`
+}
+
+type statusKindJSON struct {
+	Live        int    `json:"live"`
+	Deleted     int    `json:"deleted"`
+	Unsynced    int    `json:"unsynced"`
+	Conflicts   int    `json:"conflicts"`
+	Held        int    `json:"held"`
+	Digest      string `json:"digest"`
+	CloudDigest string `json:"cloud_digest"`
+	InSync      bool   `json:"in_sync"`
+}
+
+type statusBlobsJSON struct {
+	Chunks  int   `json:"chunks"`
+	Missing int   `json:"missing"`
+	Bytes   int64 `json:"bytes"`
+}
+
+func statusShape(s *agent.Status) statusJSON {
+	j := statusJSON{
+		Account: s.Account, Device: s.Device, Replica: s.Replica,
+		Cloud: statusCloudJSON{s.Cloud.URL, s.Cloud.State, s.Cloud.Epoch},
+		Kinds: make(map[record.Kind]statusKindJSON, len(s.Kinds)),
+		Blobs: statusBlobsJSON{s.Blobs.Chunks, s.Blobs.Missing, s.Blobs.Bytes},
+	}
+	for kind, k := range s.Kinds {
+		j.Kinds[kind] = statusKindJSON{k.Live, k.Deleted, k.Unsynced, k.Conflicts, k.Held, k.Digest, k.CloudDigest, k.InSync}
+	}
+	return j
+}
+
+// kindsOf gives the kinds of a status in the order of their priority.
+func kindsOf(s *agent.Status) []record.Kind {
+	return slices.SortedFunc(maps.Keys(s.Kinds), func(a, b record.Kind) int {
+		if d := a.Priority() - b.Priority(); d != 0 {
+			return d
+		}
+		return strings.Compare(string(a), string(b))
+	})
+}
+
+// printStatus prints a status for people.
+func printStatus(w io.Writer, s *agent.Status, key string) error {
+	device := s.Device
+	if device != key {
+		device += " (" + key + ")"
+	}
+	fmt.Fprintf(w, "account  %s\ndevice   %s\nreplica  %s\ncloud    %s, %s\n",
+		escape(s.Account), escape(device), escape(orDash(s.Replica)), escape(s.Cloud.URL), escape(cloudText(&s.Cloud)))
+	fmt.Fprintf(w, "epoch    %s\n\n", escape(orDash(s.Cloud.Epoch)))
+	t := newTable("kind", "live", "deleted", "unsynced", "conflicts", "held", "in sync").numeric(1, 2, 3, 4, 5)
+	for _, kind := range kindsOf(s) {
+		k := s.Kinds[kind]
+		t.add(string(kind), fmt.Sprint(k.Live), fmt.Sprint(k.Deleted), fmt.Sprint(k.Unsynced),
+			fmt.Sprint(k.Conflicts), fmt.Sprint(k.Held), proofText(k))
+	}
+	if err := t.print(w); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\npictures and other large values: %s, %s here; %d not here yet, %d not at the cloud yet\n",
+		count(s.Blobs.Chunks, "piece"), byteText(s.Blobs.Bytes), s.Blobs.Missing, s.Blobs.Unsent)
+	for _, p := range s.Problems {
+		id := ""
+		if p.ID != "" {
+			id = " " + shorten(p.ID, idDigits+1)
+		}
+		fmt.Fprintf(w, "%s  %s%s: %s\n", p.At.Local().Format(time.DateTime), escape(p.Code), escape(id), escape(p.Text))
+	}
+	return nil
+}
+
+// stateText says each state of the connection in words.
+var stateText = map[string]string{
+	agent.StateOff:        "no agent is running",
+	agent.StateWaiting:    "waiting",
+	agent.StateConnecting: "connecting",
+	agent.StateSyncing:    "syncing",
+	agent.StateLive:       "live",
+	agent.StateStopped:    "stopped until you act",
+}
+
+func cloudText(c *agent.CloudStatus) string {
+	text := stateText[c.State]
+	if text == "" {
+		text = c.State
+	}
+	if c.Retry != nil {
+		text += " until " + c.Retry.Local().Format(time.TimeOnly)
+	}
+	if c.Error != "" {
+		text += " (" + c.Error + ")"
+	}
+	return text
+}
+
+// proofText says whether a kind is proven equal to the cloud's, and as of when.
+func proofText(k agent.KindStatus) string {
+	switch {
+	case k.CloudDigest == "":
+		return "never proven"
+	case k.InSync && k.ProvenAt != nil:
+		return "yes, as of " + k.ProvenAt.Local().Format(time.DateTime)
+	case k.InSync:
+		return "yes"
+	case k.ProvenAt != nil:
+		return "no; compared " + k.ProvenAt.Local().Format(time.DateTime)
+	}
+	return "no"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

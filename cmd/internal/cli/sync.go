@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sidekeep/agent"
+)
+
+func (a *app) syncCommand() *cobra.Command {
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:     "sync [--timeout D]",
+		GroupID: "device",
+		Short:   "Sync once, until this device is proven in sync",
+		Long: `sync brings this device and the cloud together once, with progress on standard
+error. It ends with exit code 0 only if the digests of every kind are equal on
+both sides and every piece of every picture is on both: 3 if the cloud was not
+reached, 4 if it was but the proof failed or the time was up, 5 if a mass
+deletion waits for you, 7 if the cloud refused.
+
+While 'sidekeep run' is active, sync asks it to sync now and waits for the same
+proof.`,
+		Example: "  sidekeep sync\n  sidekeep sync --timeout 2m && sidekeep status",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), timeout) },
+	}
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long, like 90s or 10m; 0 tries as long as there is progress")
+	return cmd
+}
+
+func (a *app) sync(ctx context.Context, timeout time.Duration) error {
+	if timeout < 0 {
+		return usagef("--timeout %s: must not be negative", timeout)
+	}
+	h, err := a.openHome()
+	if err != nil {
+		return err
+	}
+	outer := ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	p := newProgress(a.stderr)
+	begun := time.Now()
+	last, err := a.syncHome(ctx, h, p)
+	p.clear()
+	switch {
+	case outer.Err() != nil:
+		return &Error{Op: "sync", Cause: errors.New("interrupted"), Hint: "everything here is safe; another sync goes on from here"}
+	case err != nil:
+		return explain("sync", err)
+	}
+	fmt.Fprintf(a.stderr, "in sync: %s, proven in %s\n", totalText(last), time.Since(begun).Round(10*time.Millisecond))
+	return nil
+}
+
+// syncHome syncs by itself, or through the agent that runs.
+func (a *app) syncHome(ctx context.Context, h *home, p *progress) (*agent.Status, error) {
+	for {
+		l, err := takeLock(h.dir, "sync")
+		if err == nil {
+			defer l.release()
+			return a.syncHere(ctx, h, p)
+		}
+		var held *lockedError
+		if !errors.As(err, &held) {
+			return nil, lockError(h, err)
+		}
+		last, err := syncThere(ctx, h, p)
+		if !errors.Is(err, agent.ErrNoAgent) {
+			return last, err
+		}
+		// Another sync, or an agent that is starting or ending.
+		p.show("waiting: %v", held)
+		select {
+		case <-ctx.Done():
+			return nil, &Error{Op: "sync", Cause: held, Code: ExitNotInSync}
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+// lockPause is how long sync waits before it looks again whether the home is free.
+const lockPause = 100 * time.Millisecond
+
+// syncThere syncs through the agent that runs. The error wraps agent.ErrNoAgent
+// if there is none.
+func syncThere(ctx context.Context, h *home, p *progress) (last *agent.Status, err error) {
+	client, err := agent.Connect(ctx, h.dir)
+	if err != nil {
+		return nil, err
+	}
+	err = client.Sync(ctx, func(st agent.Status) {
+		last = &st
+		p.show("%s", progressText(&st))
+	})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: the time is up", agent.ErrNotInSync)
+	}
+	return last, err
+}
+
+func (a *app) syncHere(ctx context.Context, h *home, p *progress) (last *agent.Status, err error) {
+	s, err := h.openStore(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := s.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	ag, err := h.newAgent(s, h.dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = ag.SyncOnce(ctx, func(st agent.Status) {
+		last = &st
+		p.show("%s", progressText(&st))
+	})
+	return last, err
+}
+
+// progressText says in one line what a sync is doing and what is left.
+func progressText(s *agent.Status) string {
+	text := cloudText(&s.Cloud)
+	if s.Cloud.State != agent.StateSyncing && s.Cloud.State != agent.StateLive {
+		return text
+	}
+	live, unsynced := 0, 0
+	for _, k := range s.Kinds {
+		live += k.Live
+		unsynced += k.Unsynced
+	}
+	text = fmt.Sprintf("syncing: %s here", count(live, "record"))
+	if unsynced > 0 {
+		text += fmt.Sprintf(", %d to send", unsynced)
+	}
+	if s.Blobs.Missing > 0 {
+		text += fmt.Sprintf(", %s to fetch", count(s.Blobs.Missing, "piece"))
+	}
+	if s.Blobs.Unsent > 0 {
+		text += fmt.Sprintf(", %s to send", count(s.Blobs.Unsent, "piece"))
+	}
+	return text
+}
+
+// totalText counts what is proven.
+func totalText(s *agent.Status) string {
+	if s == nil {
+		return "nothing changed"
+	}
+	live := 0
+	for _, k := range s.Kinds {
+		live += k.Live
+	}
+	return fmt.Sprintf("%s, %s of pictures", count(live, "record"), count(s.Blobs.Chunks, "piece"))
+}
