@@ -1,8 +1,6 @@
 package syncproto
 
 import (
-	"crypto/sha256"
-	"errors"
 	"slices"
 
 	"sidekeep/localstore/record"
@@ -22,7 +20,7 @@ type CloudSession struct {
 	conf       CloudConfig
 	state      cloudState
 	hello      *Hello
-	transcript []byte // hello's bytes, then challenge's
+	transcript [32]byte // of hello and challenge
 	claim      ClaimState
 
 	doing   Message // the request whose Do action is under way
@@ -167,7 +165,7 @@ func (s *CloudSession) onHello(m *Hello, data []byte) []CloudAction {
 		return s.fail(CodeBadMessage)
 	}
 	s.hello = m
-	s.transcript = append(slices.Clone(data), b...)
+	s.transcript = seal.Transcript(data, b)
 	s.state = cloudWaitsAuth
 	return send(challenge)
 }
@@ -178,9 +176,8 @@ func (s *CloudSession) onAuth(m *Auth) []CloudAction {
 	h := s.hello
 	in := seal.AuthInput{
 		DeviceNonce: h.Nonce, CloudNonce: s.conf.Nonce, Account: h.Account, Device: h.Device,
-		Replica: h.Replica, Token: h.Newest(), Transcript: sha256.Sum256(s.transcript),
+		Replica: h.Replica, Token: h.Newest(), Transcript: s.transcript,
 	}
-	s.transcript = nil
 	signed := slices.ContainsFunc(s.conf.Origins, func(origin string) bool {
 		in.Origin = origin
 		return seal.VerifyAuth(in, m.Signature[:])
@@ -208,16 +205,7 @@ func readVersions(m *Push) (good []CloudVersion, rejects []Reject) {
 			continue
 		}
 		good = append(good, CloudVersion{Index: i, Kind: h.Kind, Ref: NewRef(h.ID, h.VersionID), Vector: h.Vector,
-			Dead: h.Flags&seal.FlagDead != 0, Header: v.Header, Body: v.Body})
+			Dead: h.Dead(), Header: v.Header, Body: v.Body})
 	}
 	return good, rejects
-}
-
-// CodeOfStore maps the errors of a driver to the code of a Failed event.
-func CodeOfStore(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return CodeStorage
 }

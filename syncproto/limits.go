@@ -28,9 +28,9 @@ const (
 
 	// HeaderBytesMax bounds the header of a sealed version: a full vector and
 	// a full list of chunk ids.
-	HeaderBytesMax = 80 * 1024
+	HeaderBytesMax = seal.HeaderBytesMax
 	// BodyBytesMax bounds nonce and ciphertext of a sealed version.
-	BodyBytesMax = 256 * 1024
+	BodyBytesMax = seal.VersionLengthMax + seal.Overhead
 	// ChunkBytes is the size of every chunk's plaintext but a blob's last.
 	ChunkBytes = seal.ChunkBytes
 	// ChunkHeaderBytesMax bounds the header of a sealed chunk.

@@ -41,7 +41,9 @@ func contact(m *minter) *record.Version {
 	}, m)
 }
 
-func testMinter() *minter { return &minter{record.Dot{Replica: record.ReplicaID{1, 2, 3, 4, 5, 6, 7, 8}}} }
+func testMinter() *minter {
+	return &minter{record.Dot{Replica: record.ReplicaID{1, 2, 3, 4, 5, 6, 7, 8}}}
+}
 
 func TestSealAndOpen(t *testing.T) {
 	k := testKeys(1)

@@ -159,7 +159,7 @@ func (t *txn) keptVersions(account seal.Account, kind record.Kind, id record.ID)
 		if err != nil {
 			return nil, fmt.Errorf("a stored header: %w", err)
 		}
-		v.Ref, v.Vector, v.Dead = syncproto.NewRef(id, record.VersionID(version)), h.Vector, h.Flags&seal.FlagDead != 0
+		v.Ref, v.Vector, v.Dead = syncproto.NewRef(id, record.VersionID(version)), h.Vector, h.Dead()
 		all = append(all, v)
 	}
 	return all, rows.Err()

@@ -145,7 +145,7 @@ func (v *verification) versions(q snapshot, kind record.Kind) error {
 		if !ok {
 			continue
 		}
-		if dead != (h.Flags&seal.FlagDead != 0) {
+		if dead != (h.Dead()) {
 			v.found(kind, "a row's tombstone mark differs from its header")
 		}
 		if !bytes.Equal(id, last) {

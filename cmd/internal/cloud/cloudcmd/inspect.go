@@ -1,0 +1,151 @@
+package cloudcmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/cmd/internal/cloudstore/sqlitestore"
+	"sidekeep/syncproto/seal"
+)
+
+func reportCommand() *cobra.Command {
+	var data, account string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "report --data DIR",
+		Short: "Say in exact numbers what is stored, and what each replica last proved to hold",
+		Long: `report counts, per account and kind, live and deleted records, versions and
+their digest, and says per replica what it last proved to hold. It may run beside
+a server. With --json it prints
+{"epoch","accounts":[{"account","head","created","kinds":[{"kind","live","deleted",
+"versions","digest","bytes","dominated","aside"}],"replicas":[{"replica","last_seen",
+"proofs":[{"kind","count","digest","at","equal"}]}],"chunks","chunk_bytes"}]}.` + exitHelp,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := openReadOnly(cmd.Context(), data)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			var only *seal.Account
+			if account != "" {
+				a, err := seal.ParseAccount(account)
+				if err != nil {
+					return fmt.Errorf("%w: --account: %w", errUsage, err)
+				}
+				only = &a
+			}
+			r, err := store.Report(cmd.Context(), only)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), r)
+			}
+			return printReport(cmd.OutOrStdout(), r)
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "", "folder of the cloud's data")
+	cmd.Flags().StringVar(&account, "account", "", "one account only")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func verifyCommand() *cobra.Command {
+	var data string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify --data DIR",
+		Short: "Check the whole store",
+		Long: `verify checks SQLite's own structure, every header against its row, every
+digest against the rows, and the length of every body and chunk. It may run beside
+a server. With --json it prints {"verified":{...},"problems":[{"account","kind","what"}]}.` + exitHelp,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := openReadOnly(cmd.Context(), data)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			problems := []cloudstore.Problem{}
+			v, err := store.Verify(cmd.Context(), func(p cloudstore.Problem) { problems = append(problems, p) })
+			if err != nil {
+				return err
+			}
+			if err := printVerified(cmd.OutOrStdout(), v, problems, asJSON); err != nil {
+				return err
+			}
+			if v.Problems > 0 {
+				return hinted{fmt.Errorf("%w: %d problems", errDamaged, v.Problems),
+					"devices give back what is lost: restore a backup or begin with an empty folder, and let them connect"}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "", "folder of the cloud's data")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func openReadOnly(ctx context.Context, dir string) (*sqlitestore.Store, error) {
+	if dir == "" {
+		return nil, fmt.Errorf("%w: --data is required", errUsage)
+	}
+	s, err := sqlitestore.Open(ctx, dir, sqlitestore.Options{ReadOnly: true})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, hinted{err, "there is no cloud's data in this folder"}
+	}
+	return s, err
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func printVerified(w io.Writer, v cloudstore.Verified, problems []cloudstore.Problem, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, struct {
+			Verified cloudstore.Verified  `json:"verified"`
+			Problems []cloudstore.Problem `json:"problems"`
+		}{v, problems})
+	}
+	for _, p := range problems {
+		fmt.Fprintf(w, "%s %s: %s\n", p.Account, p.Kind, p.What)
+	}
+	_, err := fmt.Fprintf(w, "%d accounts, %d versions, %d dominated, %d set aside, %d chunks: %d problems\n",
+		v.Accounts, v.Versions, v.Dominated, v.Aside, v.Chunks, v.Problems)
+	return err
+}
+
+func printReport(w io.Writer, r cloudstore.Report) error {
+	fmt.Fprintf(w, "epoch %s, %d accounts\n", r.Epoch, len(r.Accounts))
+	for _, a := range r.Accounts {
+		fmt.Fprintf(w, "\naccount %s\nsince %s, head %d, %d chunks of %d bytes\n\n", a.Account, a.Created.Format(time.RFC3339), a.Head, a.Chunks, a.ChunkBytes)
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "kind\tlive\tdeleted\tversions\tdigest\tbytes\tdominated\taside")
+		for _, k := range a.Kinds {
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\n", k.Kind, k.Live, k.Deleted, k.Versions, k.Digest, k.Bytes, k.Dominated, k.Aside)
+		}
+		fmt.Fprintln(t, "\nreplica\tkind\tproved\tdigest\tat\tequal now")
+		for _, rep := range a.Replicas {
+			for _, p := range rep.Proofs {
+				fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%v\n", rep.Replica, p.Kind, p.Count, p.Digest, p.At.Format(time.RFC3339), p.Equal)
+			}
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package cloudcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sidekeep/cmd/internal/cloudstore/sqlitestore"
+)
+
+// Exit codes of sidekeep-cloud. They have the same meaning as sidekeep's.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitDamaged = 6
+	exitRefused = 7
+)
+
+const exitHelp = `
+Exit codes: 0 done, 1 failed, 2 usage, 6 damage found, 7 refused (the data
+belongs to a newer version or another program, or another server has it open).`
+
+var (
+	errUsage   = errors.New("usage")
+	errDamaged = errors.New("damage found")
+	errLocked  = errors.New("another server has this folder open")
+)
+
+// hinted is an error with a hint for the person who sees it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// Main runs sidekeep-cloud with args (without the program's name) and returns its
+// exit code. SIGTERM and SIGINT drain a running server.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	root := &cobra.Command{
+		Use:   "sidekeep-cloud",
+		Short: "The cloud's side of sidekeep: a blind store for sealed personal data",
+		Long: `sidekeep-cloud keeps what devices give it: sealed versions of records and
+sealed pieces of pictures. It can order, store, compare, hand on and count them.
+It can not read or forge one.` + exitHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%w: there is no command %q", errUsage, args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(serveCommand(), reportCommand(), verifyCommand())
+	for _, c := range root.Commands() {
+		args := c.Args
+		c.Args = func(cmd *cobra.Command, a []string) error {
+			if err := args(cmd, a); err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			return nil
+		}
+	}
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(stderr, "sidekeep-cloud: %v\n", err)
+		var h hinted
+		if errors.As(err, &h) {
+			fmt.Fprintf(stderr, "hint: %s\n", h.hint)
+		}
+	}
+	return exitCode(err)
+}
+
+// exitCode is the one place that maps errors to exit codes.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, errDamaged):
+		return exitDamaged
+	case errors.Is(err, errLocked), errors.Is(err, sqlitestore.ErrFormat), errors.Is(err, sqlitestore.ErrForeign):
+		return exitRefused
+	}
+	return exitFailed
+}

@@ -1,0 +1,211 @@
+package cloudcmd
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"sidekeep/cmd/internal/cloud"
+	"sidekeep/cmd/internal/cloudstore/sqlitestore"
+)
+
+const lockName = "cloud.lock"
+
+type serveFlags struct {
+	data, listen, metricsListen string
+	origins                     []string
+	tlsCert, tlsKey             string
+	admit, readyFile            string
+	verbose                     bool
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Serve devices until SIGTERM",
+		Long: `serve keeps everything in DIR (0700) and serves devices at ws:// or, with a
+certificate, wss:// ADDR/sync, /healthz, and on a loopback address /metrics.
+
+Devices sign the address that they are configured with. Unless ADDR is a loopback
+address, --origin says what that is; it may be given several times.
+
+Admission is closed by default: --admit FILE lists one account id a line and is
+read again when it changes; --admit open admits everyone and is the default on a
+loopback address.
+
+On SIGTERM it drains: each device is told and comes back later.` + exitHelp,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.data, "data", "", "folder of the cloud's data (made if missing)")
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:7468", "address to listen on; port 0 takes a free one")
+	fl.StringArrayVar(&f.origins, "origin", nil, "address that devices are configured with, such as wss://cloud.example.org")
+	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate file (PEM)")
+	fl.StringVar(&f.tlsKey, "tls-key", "", "key file (PEM)")
+	fl.StringVar(&f.admit, "admit", "", "who is admitted: open, or a file of account ids")
+	fl.StringVar(&f.metricsListen, "metrics-listen", "", "address for /metrics alone")
+	fl.StringVar(&f.readyFile, "ready-file", "", "file to write the address to when ready")
+	fl.BoolVar(&f.verbose, "verbose", false, "log each session")
+	return cmd
+}
+
+func serve(cmd *cobra.Command, f serveFlags) error {
+	ctx := cmd.Context()
+	if f.data == "" {
+		return fmt.Errorf("%w: --data is required", errUsage)
+	}
+	if (f.tlsCert == "") != (f.tlsKey == "") {
+		return fmt.Errorf("%w: --tls-cert and --tls-key belong together", errUsage)
+	}
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	tlsConf, err := loadTLS(f)
+	if err != nil {
+		return err
+	}
+	unlock, err := lock(f.data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	store, err := sqlitestore.Open(ctx, f.data, sqlitestore.Options{Rand: rand.Reader, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			log.Error("the store did not close", "error", err)
+		}
+	}()
+	l, err := cloud.Listen(ctx, f.listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer l.Close()
+	server, err := newServer(f, l, tlsConf != nil, cloud.Config{Store: store, Log: log})
+	if err != nil {
+		return err
+	}
+	stopMetrics, err := serveMetrics(ctx, f.metricsListen, server, log)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
+	log.Info("listening on " + l.Addr().String())
+	if f.readyFile != "" {
+		if err := writeReady(f.readyFile, l.Addr().String()); err != nil {
+			return err
+		}
+	}
+	return server.Run(ctx, l, tlsConf)
+}
+
+// newServer decides on origins and admission: a loopback listener has defaults.
+func newServer(f serveFlags, l net.Listener, secure bool, c cloud.Config) (*cloud.Server, error) {
+	local := cloud.LoopbackOrigins(l.Addr(), secure)
+	c.Origins, c.Metrics = f.origins, local != nil
+	if len(c.Origins) == 0 {
+		c.Origins = local
+	}
+	switch {
+	case f.admit == "open", f.admit == "" && local != nil:
+		c.Admit = cloud.AdmitAll{}
+	case f.admit == "":
+		c.Admit = cloud.AdmitNone{}
+		c.Log.Warn("nobody is admitted: use --admit FILE or --admit open")
+	default:
+		a, err := cloud.NewAdmitFile(f.admit, c.Log)
+		if err != nil {
+			return nil, err
+		}
+		c.Admit = a
+	}
+	s, err := cloud.New(c)
+	if errors.Is(err, cloud.ErrOrigins) {
+		return nil, fmt.Errorf("%w: %w", errUsage, hinted{err, "name the address that devices use, such as --origin wss://cloud.example.org"})
+	}
+	return s, err
+}
+
+func loadTLS(f serveFlags) (*tls.Config, error) {
+	if f.tlsCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}, nil
+}
+
+// serveMetrics serves /metrics on a listener of its own, if one is asked for.
+func serveMetrics(ctx context.Context, addr string, s *cloud.Server, log *slog.Logger) (stop func(), err error) {
+	if addr == "" {
+		return func() {}, nil
+	}
+	l, err := cloud.Listen(ctx, addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.MetricsHandler())
+	h := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics", "error", err)
+		}
+	}()
+	log.Info("metrics on " + l.Addr().String())
+	return func() {
+		h.Close()
+		<-done
+	}, nil
+}
+
+// writeReady puts the address into a file, in one step.
+func writeReady(path, addr string) error {
+	if err := os.WriteFile(path+".new", []byte(addr+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write ready file: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write ready file: %w", err)
+	}
+	return nil
+}
+
+// lock takes the data folder for this process, until unlock.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock data folder: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, hinted{errLocked, "stop it first; report and verify may run beside it"}
+		}
+		return nil, fmt.Errorf("lock data folder: %w", err)
+	}
+	return func() { f.Close() }, nil
+}

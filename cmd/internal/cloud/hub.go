@@ -1,0 +1,97 @@
+package cloud
+
+import (
+	"sync"
+	"time"
+
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto/seal"
+)
+
+// hub knows the sessions of each account.
+type hub struct {
+	mu    sync.Mutex
+	rooms map[seal.Account]map[*session]record.ReplicaID
+}
+
+func newHub() *hub { return &hub{rooms: map[seal.Account]map[*session]record.ReplicaID{}} }
+
+// supersedeGrace is how long an older session of a replica may take to say
+// goodbye before its connection is cut.
+const supersedeGrace = time.Second
+
+// enter adds a session, after every older session of the same replica has ended.
+func (h *hub) enter(s *session, account seal.Account, replica record.ReplicaID) {
+	for {
+		h.mu.Lock()
+		var older *session
+		for o, r := range h.rooms[account] {
+			if r == replica && o != s {
+				older = o
+			}
+		}
+		if older == nil {
+			if h.rooms[account] == nil {
+				h.rooms[account] = map[*session]record.ReplicaID{}
+			}
+			h.rooms[account][s] = replica
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Unlock()
+		older.supersede()
+	}
+}
+
+func (h *hub) leave(s *session, account seal.Account) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.rooms[account], s)
+	if len(h.rooms[account]) == 0 {
+		delete(h.rooms, account)
+	}
+}
+
+// moved tells the other sessions of an account that kinds have new versions.
+func (h *hub) moved(from *session, account seal.Account, kinds []record.Kind) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.rooms[account] {
+		if s != from {
+			s.hint.add(kinds)
+		}
+	}
+}
+
+// hint collects the kinds that moved. It holds each kind once, however slow the
+// session is that reads it.
+type hint struct {
+	mu    sync.Mutex
+	kinds map[record.Kind]bool
+	ready chan struct{} // one slot
+}
+
+func newHint() *hint { return &hint{kinds: map[record.Kind]bool{}, ready: make(chan struct{}, 1)} }
+
+func (h *hint) add(kinds []record.Kind) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range kinds {
+		h.kinds[k] = true
+	}
+	select {
+	case h.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (h *hint) take() []record.Kind {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kinds := make([]record.Kind, 0, len(h.kinds))
+	for k := range h.kinds {
+		kinds = append(kinds, k)
+	}
+	clear(h.kinds)
+	return kinds
+}

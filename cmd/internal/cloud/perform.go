@@ -1,0 +1,140 @@
+package cloud
+
+import (
+	"errors"
+	"time"
+
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
+)
+
+// perform carries out one Do action and returns its answer.
+func (c *session) perform(a syncproto.CloudAction) syncproto.CloudEvent {
+	began := time.Now()
+	name, ev, err := c.act(a)
+	c.server.metrics.timed(name, began)
+	if err == nil {
+		return ev
+	}
+	code := syncproto.CodeOf(err)
+	switch code {
+	case syncproto.CodeRefused, syncproto.CodeUnknownAccount, syncproto.CodeBadMessage:
+	default:
+		c.server.metrics.failures.WithLabelValues(code.String()).Inc()
+		c.server.conf.Log.Error("storage", "operation", name, "error", err)
+	}
+	return syncproto.Failed{Code: code}
+}
+
+func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudEvent, err error) {
+	store := c.server.conf.Store
+	switch a := a.(type) {
+	case syncproto.DoClaim:
+		ev, err = c.claim(a)
+		return "claim", ev, err
+	case syncproto.DoCommit:
+		ev, err = c.commit(a)
+		return "commit", ev, err
+	case syncproto.DoReadLog:
+		ev, err = store.ReadLog(c.ctx, c.machine.Account(), a.Kind, a.After, a.BytesMax)
+		return "read log", ev, err
+	case syncproto.DoFetch:
+		ev, err = store.Fetch(c.ctx, c.machine.Account(), a.Kind, a.Refs)
+		return "fetch", ev, err
+	case syncproto.DoProve:
+		ev, err = store.Prove(c.ctx, c.machine.Account(), c.machine.Replica(), a.Held, a.Recount)
+		return "prove", ev, err
+	case syncproto.DoSetAside:
+		ev, err = c.setAside(a)
+		return "set aside", ev, err
+	case syncproto.DoAnswerRange:
+		ev, err = c.answerRange(a)
+		return "range", ev, err
+	case syncproto.DoFindMissing:
+		ids, err := store.Chunks().Missing(c.ctx, c.machine.Account(), a.Chunks)
+		return "find chunks", syncproto.ChunksMissing{Chunks: ids}, err
+	case syncproto.DoStoreChunks:
+		if err = store.Chunks().Put(c.ctx, c.machine.Account(), a.Chunks); err == nil {
+			c.server.metrics.chunks.WithLabelValues("in").Add(float64(len(a.Chunks)))
+		}
+		return "store chunks", syncproto.ChunksStored{}, err
+	case syncproto.DoReadChunk:
+		chunk, err := store.Chunks().Get(c.ctx, c.machine.Account(), a.ID)
+		if chunk != nil {
+			c.server.metrics.chunks.WithLabelValues("out").Inc()
+		}
+		return "read chunk", syncproto.ChunkRead{Chunk: chunk}, err
+	}
+	return "unknown", nil, errors.New("an action without a driver")
+}
+
+// claim admits, ends older sessions of the replica, and only then claims: an
+// older session can not write after a newer one was told what is here.
+func (c *session) claim(a syncproto.DoClaim) (syncproto.CloudEvent, error) {
+	if !c.server.conf.Admit.Admit(a.Account) {
+		return nil, &syncproto.Error{Code: syncproto.CodeRefused}
+	}
+	c.server.hub.enter(c, a.Account, a.Replica)
+	c.entered = true
+	got, err := c.server.conf.Store.Claim(c.ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	verdict := [...]string{"accepted", "stale", "unknown"}[got.State]
+	c.server.metrics.claims.WithLabelValues(verdict).Inc()
+	return got, nil
+}
+
+func (c *session) commit(a syncproto.DoCommit) (syncproto.CloudEvent, error) {
+	got, err := c.server.conf.Store.Commit(c.ctx, c.machine.Account(), a.Versions)
+	if err != nil {
+		return nil, err
+	}
+	var moved []record.Kind
+	stored := 0
+	for _, k := range got.Kinds {
+		if k.Head > k.Prev {
+			moved = append(moved, k.Kind)
+		}
+	}
+	for _, s := range got.Seqs {
+		if s > 0 {
+			stored++
+		}
+	}
+	if len(moved) > 0 {
+		c.server.hub.moved(c, c.machine.Account(), moved)
+	}
+	v := c.server.metrics.versions
+	v.WithLabelValues("stored").Add(float64(stored))
+	v.WithLabelValues("rejected").Add(float64(len(got.Rejects)))
+	v.WithLabelValues("known").Add(float64(len(a.Versions) - stored - len(got.Rejects)))
+	return got, nil
+}
+
+func (c *session) setAside(a syncproto.DoSetAside) (syncproto.CloudEvent, error) {
+	got, err := c.server.conf.Store.SetAside(c.ctx, c.machine.Account(), a.Kind, a.Refs)
+	if err != nil {
+		return nil, err
+	}
+	c.server.conf.Log.Warn("a device reported versions that do not open", "kind", string(a.Kind), "count", len(a.Refs))
+	// The reporting session hears of it too: what came back may be new to it.
+	c.server.hub.moved(nil, c.machine.Account(), []record.Kind{a.Kind})
+	return got, nil
+}
+
+func (c *session) answerRange(a syncproto.DoAnswerRange) (syncproto.CloudEvent, error) {
+	var answer rangeset.Message
+	err := c.server.conf.Store.View(c.ctx, c.machine.Account(), a.Ask.Kind, func(set rangeset.Set) (err error) {
+		answer, err = rangeset.Answer(set, a.Ask.Message())
+		return err
+	})
+	if errors.Is(err, rangeset.ErrMessage) {
+		return nil, &syncproto.Error{Code: syncproto.CodeBadMessage}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return syncproto.RangeAnswered{Answer: syncproto.NewRange(a.Ask.ID, a.Ask.Kind, answer)}, nil
+}

@@ -1,0 +1,258 @@
+package cloud
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+	"sidekeep/syncproto/ws"
+)
+
+// Defaults of Config.
+const (
+	SessionsMaxDefault = 10_000
+	DrainTimeDefault   = 10 * time.Second
+	expireEvery        = 24 * time.Hour
+	requestTimeout     = 10 * time.Second
+	headerBytesMax     = 16 * 1024
+	// The device keeps the connection alive, at the pace that its network needs;
+	// the cloud only finds out in the end about those that vanished.
+	keepAliveIdle = 30 * time.Minute
+)
+
+// Config is what a server needs. Store, and Origins or a loopback listener, are
+// required; the rest has defaults.
+type Config struct {
+	Store cloudstore.Store
+	// Origins are the addresses that devices are configured with, such as
+	// wss://cloud.example.org. A device signs the one it was given.
+	Origins     []string
+	Admit       Admitter      // nil means AdmitNone
+	Metrics     bool          // serve /metrics beside /sync
+	SessionsMax int           // connections at once; 0 means SessionsMaxDefault
+	DrainTime   time.Duration // for sessions to end; 0 means DrainTimeDefault
+	Log         *slog.Logger  // nil means silence
+	Rand        io.Reader     // nil means crypto/rand
+}
+
+// Server is a cloud. Its methods may be called from any goroutine.
+type Server struct {
+	conf     Config
+	origins  []string
+	hub      *hub
+	metrics  *metrics
+	draining chan struct{}
+
+	mu       sync.Mutex // guards what follows
+	stopping bool
+	open     int // connections
+	all      sync.WaitGroup
+}
+
+// ErrOrigins is wrapped by New's error when no origin is configured.
+var ErrOrigins = errors.New("no origin is configured")
+
+// New returns a server that listens nowhere yet.
+func New(c Config) (*Server, error) {
+	if c.Admit == nil {
+		c.Admit = AdmitNone{}
+	}
+	if c.SessionsMax == 0 {
+		c.SessionsMax = SessionsMaxDefault
+	}
+	if c.DrainTime == 0 {
+		c.DrainTime = DrainTimeDefault
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	s := &Server{conf: c, hub: newHub(), metrics: newMetrics(), draining: make(chan struct{})}
+	if len(c.Origins) == 0 {
+		return nil, fmt.Errorf("new server: %w", ErrOrigins)
+	}
+	for _, o := range c.Origins {
+		origin, err := seal.Origin(o)
+		if err != nil {
+			return nil, fmt.Errorf("new server: origin %s: %w", o, err)
+		}
+		s.origins = append(s.origins, origin)
+	}
+	return s, nil
+}
+
+// LoopbackOrigins returns the origins under which a device on the same machine
+// reaches a loopback listener, or nil if addr is not a loopback address.
+func LoopbackOrigins(addr net.Addr, secure bool) []string {
+	a, ok := addr.(*net.TCPAddr)
+	if !ok || !a.IP.IsLoopback() {
+		return nil
+	}
+	scheme := "ws"
+	if secure {
+		scheme = "wss"
+	}
+	var origins []string
+	for _, host := range []string{"127.0.0.1", "localhost", "[::1]"} {
+		origins = append(origins, fmt.Sprintf("%s://%s:%d", scheme, host, a.Port))
+	}
+	return origins
+}
+
+// Listen opens a TCP listener for Run.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: time.Minute, Count: 5}}
+	return lc.Listen(ctx, "tcp", addr)
+}
+
+// Handler returns the handler of /sync, /healthz and, if configured, /metrics.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /sync", s.serveSync)
+	mux.HandleFunc("GET /healthz", s.serveHealth)
+	if s.conf.Metrics {
+		mux.Handle("GET /metrics", s.metrics.handler())
+	}
+	return mux
+}
+
+// MetricsHandler returns the handler of metrics alone, for another listener.
+func (s *Server) MetricsHandler() http.Handler { return s.metrics.handler() }
+
+// Run serves a listener until ctx ends, then drains: no new session, a bye to
+// each that is open, and returns when all have ended. tlsConf is nil for plain
+// connections. The store stays open.
+func (s *Server) Run(ctx context.Context, l net.Listener, tlsConf *tls.Config) error {
+	if tlsConf != nil {
+		tlsConf = tlsConf.Clone()
+		tlsConf.MinVersion = tls.VersionTLS13
+		tlsConf.NextProtos = []string{"http/1.1"}
+		l = tls.NewListener(l, tlsConf)
+	}
+	server := &http.Server{
+		Handler: s.Handler(), ReadHeaderTimeout: requestTimeout, MaxHeaderBytes: headerBytesMax, IdleTimeout: time.Minute,
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		ErrorLog:     slog.NewLogLogger(s.conf.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	expire, stopExpire := context.WithCancel(ctx)
+	expired := make(chan struct{})
+	go func() {
+		defer close(expired)
+		s.expire(expire)
+	}()
+	var err error
+	select {
+	case err = <-served:
+		s.Drain()
+	case <-ctx.Done():
+		s.Drain()
+		stop, cancel := context.WithTimeout(context.Background(), time.Second)
+		server.Shutdown(stop)
+		cancel()
+		<-served
+	}
+	server.Close()
+	stopExpire()
+	<-expired
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// Drain ends all sessions with a bye, refuses new ones, and returns when all
+// have ended. Draining twice is harmless.
+func (s *Server) Drain() {
+	s.mu.Lock()
+	if !s.stopping {
+		s.stopping = true
+		close(s.draining)
+	}
+	s.mu.Unlock()
+	s.all.Wait()
+}
+
+// expire removes what was kept long enough, now and once a day.
+func (s *Server) expire(ctx context.Context) {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		if n, err := s.conf.Store.Expire(ctx); err != nil && ctx.Err() == nil {
+			s.conf.Log.Error("expiry of dominated versions failed", "error", err)
+		} else if n > 0 {
+			s.conf.Log.Info("dominated versions expired", "count", n)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	stopping := s.stopping
+	s.mu.Unlock()
+	if stopping {
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+		return
+	}
+	io.WriteString(w, "ok\n")
+}
+
+// begin counts a connection in. full says that there are too many.
+func (s *Server) begin() (ok, full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false, false
+	}
+	s.open++
+	s.all.Add(1)
+	return true, s.open > s.conf.SessionsMax
+}
+
+func (s *Server) end() {
+	s.mu.Lock()
+	s.open--
+	s.mu.Unlock()
+	s.all.Done()
+}
+
+func (s *Server) serveSync(w http.ResponseWriter, r *http.Request) {
+	ok, full := s.begin()
+	if !ok {
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.end()
+	// A little more than the limit, so that the machine can say what was wrong.
+	conn, err := ws.Accept(w, r, syncproto.PreAuthBytesMax+64)
+	if err != nil {
+		s.conf.Log.Debug("no session", "error", err)
+		return
+	}
+	var nonce syncproto.Nonce
+	if _, err := io.ReadFull(s.conf.Rand, nonce[:]); err != nil {
+		s.conf.Log.Error("no randomness", "error", err)
+		conn.CloseNow()
+		return
+	}
+	newSession(s, conn, nonce).run(full)
+}
