@@ -174,8 +174,10 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 	}
 	pause := newPause()
 	var last error
+	welcomed := false
 	for tries := 0; tries < syncTries; {
 		end := a.session(ctx, true)
+		welcomed = welcomed || end.welcomed
 		switch {
 		case end.local != nil:
 			return end.local
@@ -203,6 +205,9 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 	}
 	if last != nil && !errors.Is(last, ErrNotReachable) {
 		return fmt.Errorf("%w: %w", ErrNotReachable, last)
+	}
+	if last == nil && !welcomed {
+		return fmt.Errorf("%w: it does not answer", ErrNotReachable)
 	}
 	if last == nil {
 		return a.checkInSync(context.WithoutCancel(ctx))

@@ -77,6 +77,7 @@ func refsOf(refs []syncproto.Ref) []localstore.Ref {
 }
 
 func (s *session) welcomed(w syncproto.DeviceWelcomed) {
+	s.end.welcomed = true
 	if err := s.a.memory.sawVersion(s.a.target.origin, w.Version); err != nil {
 		s.a.cfg.Log.Warn("remember the protocol version", "error", err)
 	}

@@ -19,11 +19,12 @@ const (
 
 // ending is how a session ended.
 type ending struct {
-	err     error // nil in peace; wraps one of the sentinels of errors.go
-	local   error // the store failed: not the network's fault
-	retry   syncproto.Retry
-	seconds uint64 // with RetryAfter
-	good    bool   // the cloud let the device in, and something was proven
+	err      error // nil in peace; wraps one of the sentinels of errors.go
+	local    error // the store failed: not the network's fault
+	retry    syncproto.Retry
+	seconds  uint64 // with RetryAfter
+	welcomed bool   // the cloud let the device in
+	good     bool   // something was proven
 }
 
 func (e *ending) text() string {

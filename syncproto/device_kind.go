@@ -32,7 +32,7 @@ type deviceKind struct {
 	found         bool  // the reconcile showed a difference
 	need          []Ref // shown by reconcile, to be fetched
 
-	again    bool  // the outbox may have grown: read it from its beginning
+	again    bool  // the outbox may have grown
 	minting  bool  // the outbox has not been read to its end
 	after    int64 // place in the outbox
 	out      []MintedVersion
@@ -229,7 +229,10 @@ func (s *DeviceSession) fired(t DeviceTimerID) {
 func (s *DeviceSession) check() {
 	for _, k := range s.kinds {
 		k.fault, k.pulls, k.reconciles, k.recounted, k.again = "", 0, 0, false, true
-		clear(k.rejected)
+		if len(k.rejected) > 0 && k.pushing == 0 && len(k.out) == 0 {
+			clear(k.rejected)
+			k.after = 0
+		}
 	}
 	s.up.again()
 	s.down.retry()

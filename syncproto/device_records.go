@@ -178,8 +178,8 @@ func (s *DeviceSession) finishBatch(cursor Seq) {
 // push sends what is in the outbox of k, and reports whether something is still
 // under way.
 func (s *DeviceSession) push(k *deviceKind) bool {
-	if k.again && k.pushing == 0 && len(k.out) == 0 {
-		k.again, k.minting, k.after = false, true, 0
+	if k.again {
+		k.again, k.minting = false, true // what is new comes at the outbox's end
 	}
 	window := s.limits.Get(LimitPushWindow)
 	for len(k.out) > 0 && k.pushing < window && s.room() {
@@ -189,7 +189,7 @@ func (s *DeviceSession) push(k *deviceKind) bool {
 		s.ask(StoreMint{Kind: k.name, After: k.after, RecordsMax: s.limits.Get(LimitPushRecords), BytesMax: s.limits.Get(LimitPushBytes)})
 		return true
 	}
-	return k.pushing > 0 || len(k.out) > 0 || k.minting || k.again
+	return k.pushing > 0 || len(k.out) > 0 || k.minting
 }
 
 func (s *DeviceSession) minted(m LocalMinted) {

@@ -1,0 +1,57 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"sidekeep/syncproto"
+)
+
+func TestPauseGrowsWithFullJitterAndNoEnd(t *testing.T) {
+	low, high := 0, 0
+	for range 200 {
+		p := newPause()
+		mean := float64(pauseFirst)
+		for i := range 40 { // far more than the 15 minutes after which the library gives up by itself
+			d := p.after(ending{retry: syncproto.RetryBackoff})
+			if d < 0 || float64(d) > 2*mean+1 {
+				t.Fatalf("pause %d is %v, want at most %v", i, d, time.Duration(2*mean))
+			}
+			if float64(d) < mean/2 {
+				low++
+			}
+			if float64(d) > mean*3/2 {
+				high++
+			}
+			mean = min(mean*2, float64(pauseMax))
+		}
+	}
+	for _, n := range []int{low, high} {
+		if n < 200*40/5 || n > 200*40*3/10 {
+			t.Errorf("%d of %d pauses are in an outer quarter: not spread evenly", n, 200*40)
+		}
+	}
+}
+
+func TestPauseAfterAForkAndAWait(t *testing.T) {
+	p := newPause()
+	for i := range atOnceMax {
+		if d := p.after(ending{retry: syncproto.RetryAtOnce}); d != 0 {
+			t.Fatalf("reconnect %d waits %v", i, d)
+		}
+	}
+	some := false
+	for range 10 {
+		some = some || p.after(ending{retry: syncproto.RetryAtOnce}) > 0
+	}
+	if !some {
+		t.Error("reconnects at once without end")
+	}
+	p.reset()
+	if d := p.after(ending{retry: syncproto.RetryAfter, seconds: 10 * 365 * 24 * 3600}); d > time.Hour {
+		t.Errorf("a wait of ten years is kept for %v, want at most an hour", d)
+	}
+	if d := p.after(ending{retry: syncproto.RetryAfter, seconds: 5}); d < 5*time.Second || d > 10*time.Second {
+		t.Errorf("a wait of 5 s is kept for %v", d)
+	}
+}

@@ -1,0 +1,305 @@
+package syncproto
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto/seal"
+)
+
+// deviceUnderTest drives one machine by hand and describes what it does.
+type deviceUnderTest struct {
+	t *testing.T
+	s *DeviceSession
+}
+
+func testDeviceConfig(t *testing.T) DeviceConfig {
+	t.Helper()
+	secret, err := seal.NewSecret(bytes.NewReader(bytes.Repeat([]byte{7}, 64)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := seal.NewIdentity(secret, bytes.NewReader(bytes.Repeat([]byte{9}, 256)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return DeviceConfig{Identity: id, Origin: "ws://127.0.0.1:1", Claim: DeviceClaim{Replica: record.ReplicaID{1}, Pending: []Token{{1}}, Counter: 5}}
+}
+
+// does gives the machine an event and returns what it does, in words.
+func (d *deviceUnderTest) does(e DeviceEvent) string {
+	d.t.Helper()
+	var out []string
+	for _, a := range d.s.Handle(e) {
+		switch a := a.(type) {
+		case DeviceSend:
+			if b, err := Encode(a.Message); err != nil {
+				d.t.Errorf("%s does not encode: %v", a.Message.Type(), err)
+			} else if _, err := Decode(b); err != nil {
+				d.t.Errorf("sends a %s that is refused: %v", a.Message.Type(), err)
+			}
+			out = append(out, "send "+a.Message.Type().String())
+		case DeviceClose:
+			out = append(out, fmt.Sprintf("close %d %v", a.Retry, a.Err))
+		case DeviceStateChanged, DeviceWelcomed, DeviceProved:
+		case DeviceProblem:
+			out = append(out, "problem "+a.Code)
+		default:
+			out = append(out, strings.TrimPrefix(fmt.Sprintf("%T", a), "syncproto."))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func (d *deviceUnderTest) want(e DeviceEvent, want string) {
+	d.t.Helper()
+	if got := d.does(e); got != want {
+		d.t.Fatalf("%T: does [%s], want [%s]", e, got, want)
+	}
+}
+
+// opened takes a machine through the handshake to its first store action.
+func opened(t *testing.T, c DeviceConfig, w *Welcome) *deviceUnderTest {
+	t.Helper()
+	d := &deviceUnderTest{t, NewDeviceSession(c)}
+	d.want(DeviceOpened{Nonce: Nonce{1}}, "send hello")
+	d.want(DeviceReceived{&Challenge{Version: 1, Nonce: Nonce{2}}}, "send auth")
+	d.want(DeviceReceived{w}, "StoreBegin")
+	return d
+}
+
+func goodWelcome(kinds ...KindState) *Welcome {
+	return &Welcome{Epoch: Epoch{1}, Head: 10, Kinds: kinds, Limits: DefaultLimits(), Time: 1}
+}
+
+// live takes a machine with one kind, equal on both sides, to the live state.
+func liveDevice(t *testing.T, c DeviceConfig) (*deviceUnderTest, KindState) {
+	t.Helper()
+	state := KindState{Kind: record.Contacts, Count: 1, Sum: [16]byte{15: 4}, Head: 10}
+	d := opened(t, c, goodWelcome(state))
+	own := rangeset.Digest{Count: 1, Sum: state.Sum}
+	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 10, Own: own}}}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: own}, "StoreCloud, send live")
+	d.want(DeviceReceived{&Proof{ID: 1, Head: 10, Kinds: []KindState{state}}}, "StoreMissing")
+	d.want(LocalMissing{}, "StoreOffer")
+	d.want(LocalOffered{}, "")
+	return d, state
+}
+
+func sum(ids ...record.VersionID) rangeset.Digest {
+	var d rangeset.Digest
+	for _, id := range ids {
+		d.Add(id)
+	}
+	return d
+}
+
+func TestDeviceInSyncAsksForNothing(t *testing.T) {
+	d, _ := liveDevice(t, testDeviceConfig(t))
+	if d.s.Expecting() {
+		t.Error("expects an answer while idle")
+	}
+	if ks := d.s.Kinds(); len(ks) != 1 || !ks[0].Proven {
+		t.Errorf("not proven: %+v", ks)
+	}
+}
+
+func TestDeviceLiveEditIsOneMessageUpAndOneAck(t *testing.T) {
+	d, _ := liveDevice(t, testDeviceConfig(t))
+	old, fresh := record.VersionID{15: 4}, record.VersionID{15: 5}
+	d.want(DeviceChanged{}, "StoreMint")
+	v := MintedVersion{Ref: NewRef(record.ID{1}, fresh), Order: 1, Sealed: seal.Sealed{Header: []byte{1}, Body: []byte{2}}}
+	d.want(LocalMinted{Kind: record.Contacts, Own: sum(fresh), Versions: []MintedVersion{v}}, "send push, StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: sum(fresh)}, "StoreOffer")
+	d.want(LocalOffered{}, "")
+	if !d.s.Expecting() {
+		t.Error("expects no ack")
+	}
+	state := KindState{Kind: record.Contacts, Count: 1, Sum: sum(fresh).Sum, Head: 11, Prev: 10}
+	// The ack proves; the chunks of what was pushed are looked for in the store only.
+	d.want(DeviceReceived{&Ack{ID: 2, Head: 11, Kinds: []KindState{state}}}, "StoreAcked, StoreCloud, StoreOffer")
+	d.want(LocalOffered{}, "")
+	if ks := d.s.Kinds(); !ks[0].Proven || ks[0].Head != 11 {
+		t.Errorf("not proven: %+v", ks)
+	}
+	// And the other way: one message down.
+	back := KindState{Kind: record.Contacts, Count: 1, Sum: sum(old).Sum, Head: 12}
+	b := &Batch{Kind: record.Contacts, Items: []BatchItem{{Seq: 12, Header: []byte{1}, Body: []byte{1}}}, Next: 12, State: &back}
+	d.want(DeviceReceived{b}, "StoreApply")
+	d.want(LocalApplied{Kind: record.Contacts, Own: sum(old)}, "StoreCloud, StoreMissing")
+	d.want(LocalMissing{}, "")
+}
+
+func TestDeviceRefusesADowngrade(t *testing.T) {
+	c := testDeviceConfig(t)
+	c.Versions = []uint64{1, 2}
+	d := &deviceUnderTest{t, NewDeviceSession(c)}
+	d.want(DeviceOpened{}, "send hello")
+	d.want(DeviceReceived{&Challenge{Version: 3}}, "close 2 protocol: no common version: the cloud chose a version that was not offered")
+	c.LeastVersion = 2
+	d = &deviceUnderTest{t, NewDeviceSession(c)}
+	d.want(DeviceOpened{}, "send hello")
+	if !slices.Equal(d.s.hello.Versions, []uint64{2}) {
+		t.Errorf("offers %v", d.s.hello.Versions)
+	}
+	d.want(DeviceReceived{&Challenge{Version: 1}}, "close 2 protocol: no common version: the cloud chose a version that was not offered")
+	c.Versions = nil
+	d = &deviceUnderTest{t, NewDeviceSession(c)}
+	d.want(DeviceOpened{}, "close 2 protocol: no common version: the cloud spoke a newer version before than this program does")
+}
+
+func TestDeviceForksWhenItsClaimIsRefused(t *testing.T) {
+	for _, claim := range []ClaimState{ClaimStale, ClaimUnknown} {
+		d := &deviceUnderTest{t, NewDeviceSession(testDeviceConfig(t))}
+		d.want(DeviceOpened{}, "send hello")
+		d.want(DeviceReceived{&Challenge{Version: 1}}, "send auth")
+		w := goodWelcome()
+		w.Claim = claim
+		d.want(DeviceReceived{w}, fmt.Sprintf("StoreFork, send bye, close %d <nil>", RetryAtOnce))
+	}
+}
+
+func TestDeviceRefusesLimitsBelowTheMinima(t *testing.T) {
+	for id, least := range limitMinima {
+		for _, c := range []struct {
+			value uint64
+			want  bool
+		}{{least - 1, false}, {least, true}, {least + 1, true}} {
+			d := &deviceUnderTest{t, NewDeviceSession(testDeviceConfig(t))}
+			d.does(DeviceOpened{})
+			d.does(DeviceReceived{&Challenge{Version: 1}})
+			w := goodWelcome()
+			w.Limits[id] = c.value
+			if got := d.does(DeviceReceived{w}); (got == "StoreBegin") != c.want {
+				t.Errorf("limit %d = %d: %s", id, c.value, got)
+			}
+		}
+	}
+}
+
+func TestDeviceCapsAWait(t *testing.T) {
+	s := NewDeviceSession(testDeviceConfig(t))
+	s.Handle(DeviceOpened{})
+	for _, a := range s.Handle(DeviceReceived{&Wait{Seconds: 10 * 365 * 24 * 3600, Code: CodeBusy}}) {
+		if c, ok := a.(DeviceClose); !ok || c.Retry != RetryAfter || c.Seconds != WaitSecondsMax {
+			t.Errorf("does %+v", a)
+		}
+	}
+}
+
+func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
+	own := sum(record.VersionID{1}, record.VersionID{2})
+	state := KindState{Kind: record.Contacts, Count: 1, Sum: sum(record.VersionID{1}).Sum, Head: 3}
+	for name, cursor := range map[string]Seq{"behind": 9, "new": 0} {
+		t.Run(name, func(t *testing.T) {
+			d := opened(t, testDeviceConfig(t), goodWelcome(state))
+			d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "StoreRange")
+			next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint, Digest: own}}}
+			d.want(LocalRanged{Kind: record.Contacts, Next: &next}, "send range")
+			d.want(DeviceReceived{&Range{ID: 1, Kind: record.Contacts, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
+			need := []rangeset.Item{{ID: record.ID{9}, Version: record.VersionID{9}}}
+			d.want(LocalRanged{Kind: record.Contacts, Need: need, Have: 1}, "send fetch")
+			b := &Batch{ID: 2, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}}
+			d.want(DeviceReceived{b}, "StoreApply")
+			d.want(LocalApplied{Kind: record.Contacts, Own: own}, "StoreMint")
+		})
+	}
+}
+
+func TestDeviceGivesUpADifferenceThatReconcileDoesNotFind(t *testing.T) {
+	own := sum(record.VersionID{1})
+	state := KindState{Kind: record.Contacts, Count: 7, Sum: [16]byte{9}, Head: 3}
+	d := opened(t, testDeviceConfig(t), goodWelcome(state))
+	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 3, Own: own}}}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: own}, "StoreRange")
+	d.want(LocalRanged{Kind: record.Contacts}, "StoreRecount")
+	d.want(LocalRecounted{Kind: record.Contacts, Own: own}, "send prove")
+	d.want(DeviceReceived{&Proof{ID: 1, Head: 3, Kinds: []KindState{state}}}, "problem differs, StoreCloud, send live")
+	d.want(DeviceReceived{&Proof{ID: 2, Head: 3, Kinds: []KindState{state}}}, "StoreMissing")
+	if ks := d.s.Kinds(); ks[0].Proven || ks[0].Fault == "" {
+		t.Errorf("in sync: %+v", ks)
+	}
+}
+
+func TestDeviceSetsAsideWhatDoesNotOpenAndGoesOn(t *testing.T) {
+	bad := record.VersionID{3}
+	own := sum(record.VersionID{1})
+	with := sum(record.VersionID{1}, bad)
+	state := KindState{Kind: record.Contacts, Count: with.Count, Sum: with.Sum, Head: 3}
+	d := opened(t, testDeviceConfig(t), goodWelcome(state))
+	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts}}}, "send pull")
+	b := &Batch{ID: 1, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}, Next: 3, State: &state}
+	d.want(DeviceReceived{b}, "StoreApply")
+	d.want(LocalApplied{Kind: record.Contacts, Own: own, NotOpen: []Ref{NewRef(record.ID{1}, bad)}}, "problem not_open, send aside")
+	// A cloud that keeps counting it does not stop the rest.
+	d.want(DeviceReceived{&Proof{ID: 2, Head: 3, Kinds: []KindState{state}}}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: own}, "problem differs, StoreCloud, send live")
+}
+
+func TestDeviceClosesOnWhatNobodyAskedFor(t *testing.T) {
+	ref := NewRef(record.ID{1}, record.VersionID{2})
+	state := KindState{Kind: record.Contacts, Head: 99}
+	for _, m := range []Message{
+		&Ack{ID: 9}, &Batch{ID: 9, Kind: record.Contacts}, &Proof{ID: 9}, &Proof{ID: 1}, &Range{ID: 9, Kind: record.Contacts, Spans: []Span{{}}},
+		&Need{ID: 9}, &Stored{Chunks: []record.ChunkID{{1}}}, &Chunk{Header: []byte{1}, Body: []byte{1}}, &Absent{ID: 9},
+		&Welcome{}, &Challenge{Version: 1}, &Hello{}, &Aside{ID: 1, Kind: record.Contacts, Refs: []Ref{ref}}, &Ack{ID: 1, Kinds: []KindState{state}},
+	} {
+		d, _ := liveDevice(t, testDeviceConfig(t))
+		if got := d.does(DeviceReceived{m}); !strings.HasPrefix(got, "close 2 protocol: out of order") {
+			t.Errorf("%s %+v: does [%s]", m.Type(), m, got)
+		}
+		if got := d.does(DeviceChanged{}); got != "" {
+			t.Errorf("after the close it does [%s]", got)
+		}
+	}
+}
+
+func TestDeviceRefusesAPullThatDoesNotMove(t *testing.T) {
+	state := KindState{Kind: record.Contacts, Count: 1, Sum: [16]byte{1}, Head: 3}
+	d := opened(t, testDeviceConfig(t), goodWelcome(state))
+	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts}}}, "send pull")
+	if got := d.does(DeviceReceived{&Batch{ID: 1, Kind: record.Contacts, More: true}}); !strings.HasPrefix(got, "close 2") {
+		t.Errorf("does [%s]", got)
+	}
+}
+
+func TestDeviceReadsEverythingBeforeItWritesWhenTheCloudSawMore(t *testing.T) {
+	a := KindState{Kind: record.Contacts, Count: 1, Sum: sum(record.VersionID{1}).Sum, Head: 3}
+	b := KindState{Kind: record.Notes, Count: 1, Sum: sum(record.VersionID{2}).Sum, Head: 4}
+	w := goodWelcome(a, b)
+	w.Seen = 6 // own counter is 5
+	d := opened(t, testDeviceConfig(t), w)
+	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 3, Own: sum(record.VersionID{1})}, {Kind: record.Notes}}}, "StoreRange")
+	next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint}}}
+	d.want(LocalRanged{Kind: record.Notes, Next: &next}, "send range")
+	d.want(DeviceReceived{&Range{ID: 1, Kind: record.Notes, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
+	need := []rangeset.Item{{ID: record.ID{9}, Version: record.VersionID{2}}}
+	d.want(LocalRanged{Kind: record.Notes, Need: need}, "send fetch")
+	batch := &Batch{ID: 2, Kind: record.Notes, Items: []BatchItem{{Seq: 4, Header: []byte{1}, Body: []byte{1}}}}
+	d.want(DeviceReceived{batch}, "StoreApply")
+	d.want(LocalApplied{Kind: record.Notes, Fork: true}, fmt.Sprintf("StoreFork, send bye, close %d <nil>", RetryAtOnce))
+}
+
+func TestDeviceSendsNoStoredChunkTwice(t *testing.T) {
+	d, _ := liveDevice(t, testDeviceConfig(t))
+	ids := []record.ChunkID{{1}, {2}, {3}}
+	d.want(DeviceChanged{}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: sum(record.VersionID{15: 4})}, "StoreOffer")
+	d.want(LocalOffered{ids}, "send have")
+	d.want(DeviceReceived{&Need{ID: 2, Chunks: ids[1:]}}, "StoreChunksAcked, StoreLoad")
+	loaded := LocalLoaded{}
+	for _, id := range ids[1:] {
+		loaded.Chunks = append(loaded.Chunks, LoadedChunk{id, seal.Sealed{Header: []byte{1}, Body: []byte{1}}})
+	}
+	d.want(loaded, "send chunk, send chunk, StoreOffer")
+	d.want(LocalOffered{}, "")
+	d.want(DeviceReceived{&Stored{ids[1:2]}}, "StoreChunksAcked")
+	d.want(DeviceChanged{}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: sum(record.VersionID{15: 4})}, "") // one is still on its way
+	d.want(DeviceReceived{&Stored{ids[2:]}}, "StoreChunksAcked, StoreOffer")
+}
