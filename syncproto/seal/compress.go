@@ -1,14 +1,170 @@
 package seal
 
-import "sidekeep/localstore/record"
+import (
+	"embed"
+	"sync"
 
-// compress returns the payload of an encoded version and the dictionary it was
-// made with.
-func compress(kind record.Kind, encoded []byte) (payload []byte, dictionary uint64) {
-	return encoded, 0
+	"github.com/klauspost/compress/zstd"
+
+	"sidekeep/localstore/record"
+)
+
+// The dictionaries, one a kind, made by dictgen from invented records. One
+// trained on an account's own data would leak it through sizes. Numbers are
+// forever: a better dictionary gets a new one, and the old one stays to open
+// what was sealed with it.
+//
+//go:embed dict/*.dict
+var dictFiles embed.FS
+
+// Dictionary numbers, as in the header and inside the zstd frame.
+const (
+	dictNone     = 0 // the payload is the encoding itself
+	dictContacts = 1
+	dictEvents   = 2
+	dictNotes    = 3 // also of kinds that the code does not know
+	dictTasks    = 4
+	dictPictures = 5
+)
+
+var dictNames = map[uint64]string{
+	dictContacts: "dict/contacts.dict", dictEvents: "dict/events.dict", dictNotes: "dict/notes.dict",
+	dictTasks: "dict/tasks.dict", dictPictures: "dict/pictures.dict",
 }
 
-// decompress reverses compress, within EncodedBytesMax.
+func dictionaryOf(kind record.Kind) uint64 {
+	switch kind {
+	case record.Contacts:
+		return dictContacts
+	case record.Events:
+		return dictEvents
+	case record.Tasks:
+		return dictTasks
+	case record.Pictures:
+		return dictPictures
+	}
+	return dictNotes
+}
+
+// encoders holds idle encoders by dictionary. An encoder takes some megabytes,
+// so there is at most one that works, and the idle ones go with the next
+// garbage collections.
+var encoders = struct {
+	sync.Mutex
+	idle [dictPictures + 1]sync.Pool
+}{}
+
+// decoders holds idle decoders; each knows all dictionaries.
+var decoders sync.Pool
+
+// frameWindowMax bounds what a decoder allocates for a frame's window.
+const frameWindowMax = 1 << 20
+
+// compress returns the payload of an encoded version and the dictionary it was
+// made with: one zstd frame (RFC 8878) that names its dictionary and its content
+// size and has no checksum, or the encoding itself where that is not longer.
+func compress(kind record.Kind, encoded []byte) (payload []byte, dictionary uint64) {
+	dictionary = dictionaryOf(kind)
+	encoders.Lock()
+	defer encoders.Unlock()
+	enc, _ := encoders.idle[dictionary].Get().(*zstd.Encoder)
+	if enc == nil {
+		enc = newEncoder(dictionary)
+	}
+	payload = enc.EncodeAll(encoded, make([]byte, 0, len(encoded)/2+64))
+	encoders.idle[dictionary].Put(enc)
+	if len(payload) >= len(encoded) {
+		return encoded, dictNone
+	}
+	return payload, dictionary
+}
+
+func newEncoder(dictionary uint64) *zstd.Encoder {
+	enc, err := zstd.NewWriter(nil,
+		zstd.WithEncoderDict(dictBytes(dictionary)),
+		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(256<<10), // the largest version, once
+		zstd.WithEncoderCRC(false),   // the seal is the checksum
+		zstd.WithSingleSegment(true))
+	if err != nil {
+		panic("seal: zstd encoder: " + err.Error()) // only for bad options or a damaged program
+	}
+	return enc
+}
+
+func dictBytes(dictionary uint64) []byte {
+	b, err := dictFiles.ReadFile(dictNames[dictionary])
+	if err != nil {
+		panic("seal: dictionary: " + err.Error())
+	}
+	return b
+}
+
+// decompress reverses compress. It takes one frame with the dictionary that the
+// header names, gives at most EncodedBytesMax bytes, and uses memory within a
+// small multiple of that whatever the payload is.
 func decompress(dictionary uint64, payload []byte) ([]byte, bool) {
-	return payload, dictionary == 0
+	if dictionary == dictNone {
+		return payload, true
+	}
+	if _, known := dictNames[dictionary]; !known {
+		return nil, false
+	}
+	size, ok := frameSize(dictionary, payload)
+	if !ok {
+		return nil, false
+	}
+	dec, _ := decoders.Get().(*zstd.Decoder)
+	if dec == nil {
+		dec = newDecoder()
+	}
+	defer decoders.Put(dec)
+	encoded, err := dec.DecodeAll(payload, make([]byte, 0, size))
+	return encoded, err == nil && len(encoded) == size
+}
+
+// frameSize checks that payload is exactly one frame with the given dictionary
+// and returns its content size.
+func frameSize(dictionary uint64, payload []byte) (int, bool) {
+	var h zstd.Header
+	if err := h.Decode(payload); err != nil || h.Skippable || !h.HasFCS || h.HasCheckSum ||
+		uint64(h.DictionaryID) != dictionary || h.FrameContentSize > record.EncodedBytesMax || h.WindowSize > frameWindowMax {
+		return 0, false
+	}
+	// RFC 8878 section 3.1.1.2: three bytes a block: last, type, size.
+	for b := payload[h.HeaderSize:]; len(b) >= 3; {
+		head := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
+		size := head >> 3
+		if head>>1&3 == 1 { // one byte, repeated
+			size = 1
+		}
+		if b = b[3:]; size > len(b) {
+			return 0, false
+		}
+		b = b[size:]
+		if head&1 == 1 {
+			return int(h.FrameContentSize), len(b) == 0
+		}
+	}
+	return 0, false
+}
+
+func newDecoder() *zstd.Decoder {
+	options := []zstd.DOption{
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(record.EncodedBytesMax),
+		zstd.WithDecoderMaxWindow(frameWindowMax),
+		zstd.WithDecodeAllCapLimit(true), // never more than the size that the frame declared
+	}
+	for d := uint64(dictContacts); d <= dictPictures; d++ {
+		options = append(options, zstd.WithDecoderDicts(dictBytes(d)))
+	}
+	dec, err := zstd.NewReader(nil, options...)
+	if err != nil {
+		panic("seal: zstd decoder: " + err.Error())
+	}
+	return dec
 }
