@@ -2,9 +2,16 @@ package localstore
 
 import (
 	"context"
+	"crypto/rand"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"sidekeep/localstore/record"
@@ -45,16 +52,142 @@ type Options struct {
 	Machine string
 }
 
+func (o Options) withDefaults() (Options, error) {
+	if o.Hasher == nil {
+		return o, errors.New("options of the store: Hasher is required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.TrashDays == 0 {
+		o.TrashDays = TrashDaysDefault
+	}
+	if o.BrakeMin == 0 {
+		o.BrakeMin = BrakeMinDefault
+	}
+	if o.BrakePercent == 0 {
+		o.BrakePercent = BrakePercentDefault
+	}
+	return o, nil
+}
+
+var errClosed = errors.New("the store is closed")
+
 // Store is an open device database.
-type Store struct{}
+type Store struct {
+	Options
+	hash Hasher
+	path string
+
+	writing  chan struct{} // holds one value while the writer connection is in use
+	writer   *session      // nil when closed; guarded by writing
+	schemaAt int64         // schema_version that was last found sound; guarded by writing
+	dataAt   int64         // data_version of the writer when last looked; guarded by writing
+	writerDB *sql.DB
+
+	readers     *sql.DB
+	readerSlots chan struct{} // one value for each reader in use
+	idleReaders chan *session
+
+	claimed atomic.Bool // the session's claim was accepted: minting is allowed
+
+	wake     chan struct{}
+	wakeOnce sync.Once
+	watcher  *watcher // nil until Wake
+	watchMu  sync.Mutex
+}
 
 // Open opens the database in folder dir, creating folder and file when absent,
 // repairs what other programs did to its schema, and reports that in
 // Status.Problems. It returns a *NewerFormatError for a file of a newer
 // sidekeep. ctx bounds the opening only.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	return nil, errors.ErrUnsupported
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{
+		Options:     o,
+		hash:        o.Hasher,
+		path:        filepath.Join(dir, FileName),
+		writing:     make(chan struct{}, 1),
+		readerSlots: make(chan struct{}, readersMax),
+		idleReaders: make(chan *session, readersMax),
+		wake:        make(chan struct{}, 1),
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
+	}
+	return s, nil
 }
 
-// Close stops all background work and closes the file.
-func (s *Store) Close() error { return nil }
+func (s *Store) open(ctx context.Context) error {
+	if err := prepareFile(ctx, s.path); err != nil {
+		return err
+	}
+	s.writerDB = openPool(dsn(s.path, false), 1, true)
+	conn, err := s.writerDB.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	s.writer = &session{conn: conn, stmts: map[string]*sql.Stmt{}}
+	s.readers = openPool(dsn(s.path, true), readersMax, true)
+	if err := s.checkSchema(ctx); err != nil {
+		return err
+	}
+	if err := s.checkProvenance(ctx); err != nil {
+		return err
+	}
+	return s.absorb(ctx)
+}
+
+// Close stops all background work and closes the file. Calls under way end first.
+func (s *Store) Close() error {
+	s.stopWatching()
+	s.writing <- struct{}{}
+	defer s.unlock()
+	if s.writer != nil {
+		s.writer.close()
+		s.writer = nil
+	}
+	var errs []error
+	if s.readers != nil {
+		for range readersMax {
+			s.readerSlots <- struct{}{}
+		}
+		for len(s.idleReaders) > 0 {
+			(<-s.idleReaders).close()
+		}
+		errs = append(errs, s.readers.Close())
+		s.readers = nil
+		for range readersMax {
+			<-s.readerSlots
+		}
+	}
+	if s.writerDB != nil {
+		errs = append(errs, s.writerDB.Close())
+		s.writerDB = nil
+	}
+	return errors.Join(errs...)
+}
+
+// random fills b from Options.Rand.
+func (s *Store) random(b []byte) error {
+	if _, err := io.ReadFull(s.Rand, b); err != nil {
+		return fmt.Errorf("read randomness: %w", err)
+	}
+	return nil
+}

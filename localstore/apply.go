@@ -1,0 +1,193 @@
+package localstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore/record"
+)
+
+// errForked ends an Apply that met writes of this replica that it did not make.
+var errForked = errors.New("another device writes under this device's identity")
+
+// Apply joins received versions of one kind into the store, in one transaction,
+// and moves the cursor with them if it is not nil. Dirty records it meets are
+// minted first (W2); held ones are let go, because what came is newer than the
+// deletion. A version that changes nothing is no error. It needs an accepted
+// claim.
+func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, cursor *Cursor) (Applied, error) {
+	if !kind.Valid() {
+		return Applied{}, fmt.Errorf("apply: %q is not a kind", string(kind))
+	}
+	var a Applied
+	err := s.write(ctx, false, func(t *tx) error {
+		m, err := t.mint()
+		if err != nil {
+			return err
+		}
+		for i := range in {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := t.apply(kind, &in[i], m, &a); err != nil {
+				return err
+			}
+		}
+		if cursor != nil {
+			return t.setCursor(kind, *cursor)
+		}
+		return nil
+	})
+	if errors.Is(err, errForked) {
+		if err := s.Fork(ctx, ForkCounter); err != nil {
+			return Applied{}, fmt.Errorf("apply %s: %w", kind, err)
+		}
+		return Applied{Fork: true}, nil
+	}
+	if err != nil {
+		return Applied{}, fmt.Errorf("apply %s: %w", kind, err)
+	}
+	return a, nil
+}
+
+func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error {
+	r, err := t.rowByID(in.ID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r == nil:
+		if in.Version.Vector[m.replica] > 0 {
+			return errForked
+		}
+		t.receive(in.Version.Vector)
+		a.Changed++
+		return t.versioned(&row{id: in.ID, kind: kind}, in.Version, in.VersionID)
+	case r.kind != kind:
+		return t.problem("clash", "a version came for a record of another kind and was left aside", &r.id)
+	case r.vid != nil && *r.vid == in.VersionID:
+		t.receive(in.Version.Vector)
+		return t.dequeue(r)
+	}
+	base, err := t.current(r)
+	if err != nil {
+		return err
+	}
+	// SECURITY: a dot of the own replica id that this device did not write.
+	if in.Version.Vector[m.replica] > base.Vector[m.replica] {
+		return errForked
+	}
+	t.receive(in.Version.Vector)
+	if r.hold == holdHeld && !base.Vector.Includes(in.Version.Vector) {
+		if err := t.reject(r); err != nil {
+			return err
+		}
+	}
+	return t.join(r, base, in, m, a)
+}
+
+// current returns the version of a row; a damaged row becomes one without a version.
+func (t *tx) current(r *row) (*record.Version, error) {
+	v, _, _, err := t.s.version(r)
+	if errors.Is(err, ErrDamaged) {
+		return record.New(), t.demote(r)
+	}
+	return v, err
+}
+
+func (t *tx) join(r *row, base *record.Version, in *Incoming, m *minter, a *Applied) error {
+	own := base
+	if r.dirty && r.hold != holdHeld {
+		if err := t.mintRow(r); err != nil {
+			return err
+		}
+		if !r.dirty {
+			v, err := t.current(r)
+			if err != nil {
+				return err
+			}
+			own = v
+		}
+	}
+	next, clashes := record.Join(own, in.Version, m)
+	for _, c := range clashes {
+		if c.Dot.Replica == m.replica && c.Dot.Counter > r.ackedOf(base, m.replica) {
+			return errForked
+		}
+		a.Clashes = append(a.Clashes, Clash{r.id, c.Key})
+	}
+	if len(clashes) > 0 {
+		if err := t.problem("clash", "two contents had one identity; both were kept", &r.id); err != nil {
+			return err
+		}
+	}
+	encoded, err := record.Encode(next)
+	if err != nil { // too many values to hold both: the cloud keeps both
+		return t.problem("too-large", "two versions of a record can not be merged: "+err.Error(), &r.id)
+	}
+	id := t.s.hash.VersionID(r.kind, r.id, encoded)
+	acked := max(r.ackedOf(base, m.replica), in.Version.Vector[m.replica])
+	if r.vid != nil && id == *r.vid {
+		return t.raiseAcked(r, acked)
+	}
+	a.Changed++
+	if r.dirty {
+		err = t.rebase(r, next, id)
+	} else {
+		err = t.versioned(r, next, id)
+	}
+	if err != nil {
+		return err
+	}
+	if id == in.VersionID {
+		return t.dequeue(r)
+	}
+	a.ToPush = append(a.ToPush, Ref{r.id, id})
+	return t.queue(r, acked)
+}
+
+// ackedOf is the highest own counter in the record that the cloud acknowledged
+// or sent. base is the version the row had before this transaction.
+func (r *row) ackedOf(base *record.Version, own record.ReplicaID) uint64 {
+	if r.queued {
+		return r.acked
+	}
+	return base.Vector[own]
+}
+
+// rebase puts a version under the document of a row that stays dirty, because
+// it is held or can not be minted.
+func (t *tx) rebase(r *row, v *record.Version, id record.VersionID) error {
+	fields := shown(r.kind, v)
+	d, err := makeDocument(r.kind, fields)
+	if err != nil {
+		return err
+	}
+	state := encodeState(v, fields)
+	if err := t.replaceVersion(r, id); err != nil {
+		return err
+	}
+	r.state, r.before, r.wasDeleted = state, &d, v.Dead()
+	return errors.Join(
+		t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", id[:], state, len(conflictKeys(r.kind, v, fields)), r.n),
+		t.exec("UPDATE dirty SET doc = ?, par = ?, raw = ?, deleted = ? WHERE n = ?", d.doc, text(d.par), d.raw, r.wasDeleted, r.n),
+		t.addRefs(r.n, v.Chunks()))
+}
+
+// dequeue notes that the cloud has the row's version.
+func (t *tx) dequeue(r *row) error {
+	if !r.queued {
+		return nil
+	}
+	r.queued, r.acked = false, 0
+	return t.exec("DELETE FROM outbox WHERE n = ?", r.n)
+}
+
+func (t *tx) raiseAcked(r *row, acked uint64) error {
+	if !r.queued || acked <= r.acked {
+		return nil
+	}
+	r.acked = acked
+	return t.exec("UPDATE outbox SET acked = ? WHERE n = ?", int64(acked), r.n)
+}

@@ -1,0 +1,168 @@
+package localstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore/record"
+)
+
+// addRefs notes that a row refers to chunks, beside those it refers to already.
+func (t *tx) addRefs(n int64, ids []record.ChunkID) error {
+	for i := range ids {
+		chunk, err := t.chunkRow(ids[i])
+		if err != nil {
+			return err
+		}
+		err = t.exec("INSERT INTO chunk_ref (record, chunk) VALUES (?, ?) ON CONFLICT DO NOTHING", n, chunk)
+		if err != nil {
+			return fmt.Errorf("refer to chunk: %w", err)
+		}
+	}
+	return nil
+}
+
+// setRefs makes a row refer to exactly these chunks.
+func (t *tx) setRefs(n int64, ids []record.ChunkID) error {
+	had, err := t.count("SELECT count(*) FROM chunk_ref WHERE record = ?", n)
+	if err != nil {
+		return err
+	}
+	if had > 0 {
+		if err := t.exec("DELETE FROM chunk_ref WHERE record = ?", n); err != nil {
+			return err
+		}
+	}
+	return t.addRefs(n, ids)
+}
+
+// chunkRow returns the row number of a chunk, which is made if it is unknown.
+func (t *tx) chunkRow(id record.ChunkID) (int64, error) {
+	var n int64
+	found, err := t.one([]any{&n}, "SELECT n FROM chunk WHERE id = ?", id[:])
+	if err != nil || found {
+		return n, err
+	}
+	return t.insert("INSERT INTO chunk (id) VALUES (?)", id[:])
+}
+
+// putChunk stores the bytes of a chunk unless they are here. They were verified.
+func (t *tx) putChunk(n int64, data []byte) error {
+	here, err := t.count("SELECT count(*) FROM chunk_data WHERE n = ?", n)
+	if err != nil || here > 0 {
+		return err
+	}
+	return errors.Join(
+		t.exec("INSERT INTO chunk_data (n, data) VALUES (?, ?)", n, data),
+		t.exec("UPDATE chunk SET size = ? WHERE n = ?", len(data), n))
+}
+
+// MissingChunks returns chunks that records refer to and that are not here, at most max.
+func (s *Store) MissingChunks(ctx context.Context, max int) (ids []record.ChunkID, err error) {
+	err = s.read(ctx, func(c *session) error {
+		ids, err = c.chunkIDs("SELECT id FROM chunk WHERE size IS NULL AND EXISTS (SELECT 1 FROM chunk_ref WHERE chunk = chunk.n) ORDER BY n LIMIT ?", max)
+		return err
+	})
+	return ids, err
+}
+
+// UnsentChunks returns chunks of minted records that are here and that the
+// cloud has not acknowledged, in order of their ids, beginning after the given
+// one (zero: the start), at most max.
+func (s *Store) UnsentChunks(ctx context.Context, after record.ChunkID, max int) (ids []record.ChunkID, err error) {
+	err = s.read(ctx, func(c *session) error {
+		ids, err = c.chunkIDs(`SELECT id FROM chunk INDEXED BY chunk_unsent WHERE sent = 0 AND size IS NOT NULL AND id > ?
+ AND EXISTS (SELECT 1 FROM chunk_ref JOIN record ON record.n = chunk_ref.record WHERE chunk_ref.chunk = chunk.n AND record.vid IS NOT NULL) ORDER BY id LIMIT ?`, after[:], max)
+		return err
+	})
+	return ids, err
+}
+
+func (c *session) chunkIDs(query string, args ...any) ([]record.ChunkID, error) {
+	var ids []record.ChunkID
+	err := c.each(func(scan func(...any) error) error {
+		var b []byte
+		if err := scan(&b); err != nil {
+			return err
+		}
+		var id record.ChunkID
+		copy(id[:], b)
+		ids = append(ids, id)
+		return nil
+	}, query, args...)
+	return ids, err
+}
+
+// PutChunks stores chunks, each verified against its id, in one transaction.
+// Chunks that nothing refers to are ignored; a wrong one gives ErrChunk and
+// nothing is stored.
+func (s *Store) PutChunks(ctx context.Context, chunks []Chunk) error {
+	for i := range chunks {
+		if len(chunks[i].Data) > ChunkBytes || s.hash.ChunkID(chunks[i].Data) != chunks[i].ID {
+			return fmt.Errorf("put chunk %s: %w", chunks[i].ID, ErrChunk)
+		}
+	}
+	err := s.write(ctx, false, func(t *tx) error {
+		for i := range chunks {
+			var n int64
+			found, err := t.one([]any{&n}, "SELECT n FROM chunk WHERE id = ?", chunks[i].ID[:])
+			if err != nil {
+				return err
+			}
+			if !found {
+				continue
+			}
+			if err := t.putChunk(n, chunks[i].Data); err != nil {
+				return err
+			}
+			if err := t.exec("UPDATE chunk SET sent = 1 WHERE n = ?", n); err != nil { // it came from there
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("put chunks: %w", err)
+	}
+	return nil
+}
+
+// Chunk returns the verified bytes of a chunk, or ErrChunk.
+func (s *Store) Chunk(ctx context.Context, id record.ChunkID) (data []byte, err error) {
+	var found bool
+	err = s.read(ctx, func(c *session) error {
+		found, err = c.one([]any{&data}, "SELECT d.data FROM chunk c JOIN chunk_data d ON d.n = c.n WHERE c.id = ?", id[:])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read chunk %s: %w", id, err)
+	}
+	if !found || s.hash.ChunkID(data) != id {
+		return nil, fmt.Errorf("read chunk %s: %w", id, ErrChunk)
+	}
+	return data, nil
+}
+
+// ChunksAcked notes that the cloud has these chunks. Not synced to flash.
+func (s *Store) ChunksAcked(ctx context.Context, ids []record.ChunkID) error {
+	err := s.write(ctx, true, func(t *tx) error {
+		for i := range ids {
+			if err := t.exec("UPDATE chunk SET sent = 1 WHERE id = ?", ids[i][:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note acknowledged chunks: %w", err)
+	}
+	return nil
+}
+
+// dropChunks removes, at most max, chunks that nothing refers to.
+func (t *tx) dropChunks(max int) error {
+	return errors.Join(
+		t.exec("DELETE FROM chunk_data WHERE n IN (SELECT n FROM chunk WHERE NOT EXISTS (SELECT 1 FROM chunk_ref WHERE chunk = chunk.n) ORDER BY n LIMIT ?)", max),
+		t.exec("DELETE FROM chunk WHERE NOT EXISTS (SELECT 1 FROM chunk_ref WHERE chunk = chunk.n) AND NOT EXISTS (SELECT 1 FROM chunk_data WHERE chunk_data.n = chunk.n)"))
+}

@@ -1,0 +1,400 @@
+package localstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"sidekeep/localstore/pim"
+	"sidekeep/localstore/record"
+)
+
+// document is a record as its row holds it: see table record in FORMAT.md.
+type document struct {
+	doc string // JSON object, key to value, in line order
+	par string // JSON object, key to head; "" when no key has one
+	raw []byte // lines that doc and par can not regenerate, and blobs; see appendRaw
+}
+
+// line is one field of a document, decoded.
+type line struct {
+	record.Field
+	value any // string, or []any
+}
+
+// makeDocument gives the document of fields. The fields' keys must differ.
+func makeDocument(kind record.Kind, fields []record.Field) (document, error) {
+	doc := make([]byte, 0, 512)
+	var par, raw []byte
+	doc = append(doc, '{')
+	for i := range fields {
+		f := &fields[i]
+		if err := checkKey(f.Key); err != nil {
+			return document{}, err
+		}
+		value, head := pim.Decode(kind, f.Key, f.Line)
+		var err error
+		if len(doc) > 1 {
+			doc = append(doc, ',')
+		}
+		doc = appendString(doc, f.Key)
+		doc = append(doc, ':')
+		if doc, err = appendValue(doc, value); err != nil {
+			return document{}, fmt.Errorf("document of %s: %w", kind, err)
+		}
+		if head != "" {
+			par = append(par, sep(par))
+			par = appendString(par, f.Key)
+			par = append(par, ':')
+			par = appendString(par, head)
+		}
+		if f.Blob == nil {
+			if again, err := pim.Encode(kind, f.Key, value, head); err == nil && bytes.Equal(again, f.Line) {
+				continue
+			}
+		}
+		raw = appendRaw(raw, f)
+	}
+	d := document{doc: string(append(doc, '}')), raw: raw}
+	if par != nil {
+		d.par = string(append(par, '}'))
+	}
+	return d, nil
+}
+
+// sep is what stands before the next member of a JSON object.
+func sep(b []byte) byte {
+	if len(b) == 0 {
+		return '{'
+	}
+	return ','
+}
+
+// checkKey refuses keys that a document can not have.
+func checkKey(key string) error {
+	switch {
+	case key == "" || len(key) > record.KeyBytesMax:
+		return fmt.Errorf("field key: %w", &record.LimitError{What: "bytes in a field key", Value: len(key), Max: record.KeyBytesMax})
+	case !documentKey(key):
+		return errors.New("a field key can not begin with '!' and must be UTF-8")
+	}
+	return nil
+}
+
+// documentKey reports whether a key of a version can stand in a document. What
+// can not is carried in the causal state alone.
+func documentKey(key string) bool {
+	return record.IsFieldKey(key) && utf8.ValidString(key) && key != ""
+}
+
+// lines gives the fields of a document with their values. It is total: what a
+// program wrote that is not a value becomes text. A raw line is used only while
+// it still decodes to what doc and par say, so an edit of those wins.
+func (d *document) lines(kind record.Kind) ([]line, error) {
+	heads, err := d.heads()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := parseRaw(d.raw)
+	if err != nil {
+		return nil, err
+	}
+	var lines []line
+	seen := map[string]int{}
+	err = eachMember(d.doc, func(key string, value any) {
+		if value == nil || len(key) > record.KeyBytesMax || !documentKey(key) {
+			return
+		}
+		l := line{Field: record.Field{Key: key}, value: value}
+		if r, ok := raw[key]; ok {
+			if v, head := pim.Decode(kind, key, r.Line); head == heads[key] && sameValue(v, value) {
+				l.Line, l.Blob = r.Line, r.Blob
+			}
+		}
+		if l.Line == nil {
+			l.Line = encodeLine(kind, key, value, heads[key])
+		}
+		if i, ok := seen[key]; ok {
+			lines[i] = l
+			return
+		}
+		seen[key] = len(lines)
+		lines = append(lines, l)
+	})
+	return lines, err
+}
+
+// encodeLine makes the line of a value that has no raw line. A value that a
+// program wrote and that can not stand under its head stands under the plain
+// name; one that can not stand at all becomes its text.
+func encodeLine(kind record.Kind, key string, value any, head string) []byte {
+	if b, err := pim.Encode(kind, key, value, head); err == nil && b != nil {
+		return b
+	}
+	if b, err := pim.Encode(kind, key, value, ""); err == nil && b != nil {
+		return b
+	}
+	text, ok := value.(string)
+	if !ok {
+		b, _ := json.Marshal(value)
+		text = string(b)
+	}
+	text = strings.Map(func(r rune) rune {
+		if r < 0x20 && r != '\t' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+	if b, err := pim.Encode(kind, key, text, ""); err == nil && b != nil {
+		return b
+	}
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	name, _, _ = strings.Cut(name, ".")
+	return []byte(name + ":" + text)
+}
+
+func (d *document) heads() (map[string]string, error) {
+	if d.par == "" {
+		return nil, nil
+	}
+	heads := map[string]string{}
+	err := eachMember(d.par, func(key string, value any) {
+		if s, ok := value.(string); ok {
+			heads[key] = s
+		}
+	})
+	return heads, err
+}
+
+func (d *document) fields(kind record.Kind) ([]record.Field, error) {
+	lines, err := d.lines(kind)
+	if err != nil {
+		return nil, err
+	}
+	fields := make([]record.Field, len(lines))
+	for i := range lines {
+		fields[i] = lines[i].Field
+	}
+	return fields, nil
+}
+
+// sanitise replaces what is not UTF-8 in text that a program wrote, and reports
+// whether there was any.
+func (d *document) sanitise() bool {
+	ok := utf8.ValidString(d.doc) && utf8.ValidString(d.par)
+	d.doc = strings.ToValidUTF8(d.doc, "\uFFFD")
+	d.par = strings.ToValidUTF8(d.par, "\uFFFD")
+	return !ok
+}
+
+// sameValue compares decoded values: strings, or lists of them.
+func sameValue(a, b any) bool {
+	switch a := a.(type) {
+	case string:
+		b, ok := b.(string)
+		return ok && a == b
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !sameValue(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// eachMember calls visit for each member of the JSON object text, in order.
+// Values are strings, []any of values, or nil for null; numbers and booleans
+// become their text, objects their JSON.
+func eachMember(text string, visit func(key string, value any)) error {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return fmt.Errorf("a document is not a JSON object: %w", ErrDamaged)
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return fmt.Errorf("a document is not JSON: %w", ErrDamaged)
+		}
+		var v any
+		if err := dec.Decode(&v); err != nil {
+			return fmt.Errorf("a document is not JSON: %w", ErrDamaged)
+		}
+		visit(key.(string), plain(v))
+	}
+	return nil
+}
+
+func plain(v any) any {
+	switch v := v.(type) {
+	case nil, string:
+		return v
+	case []any:
+		for i := range v {
+			if v[i] = plain(v[i]); v[i] == nil {
+				v[i] = ""
+			}
+		}
+		return v
+	case json.Number:
+		return v.String()
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+func appendValue(b []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case string:
+		return appendString(b, v), nil
+	case []any:
+		b = append(b, '[')
+		for i := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			var err error
+			if b, err = appendValue(b, v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, ']'), nil
+	case []string:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = v[i]
+		}
+		return appendValue(b, list)
+	}
+	return nil, fmt.Errorf("a value of type %T can not stand in a document", v)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string (RFC 8259 section 7), escaping only what must be.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[start:i]...)
+		start = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return append(append(b, s[start:]...), '"')
+}
+
+// The raw column: entries of
+//
+//	len key  len line  blob          numbers are unsigned LEB128 varints
+//	blob = 0 | 1 size count chunk[16]*
+
+func appendRaw(b []byte, f *record.Field) []byte {
+	b = binary.AppendUvarint(b, uint64(len(f.Key)))
+	b = append(b, f.Key...)
+	b = binary.AppendUvarint(b, uint64(len(f.Line)))
+	b = append(b, f.Line...)
+	return appendBlob(b, f.Blob)
+}
+
+func appendBlob(b []byte, blob *record.Blob) []byte {
+	if blob == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	b = binary.AppendUvarint(b, blob.Size)
+	b = binary.AppendUvarint(b, uint64(len(blob.Chunks)))
+	for i := range blob.Chunks {
+		b = append(b, blob.Chunks[i][:]...)
+	}
+	return b
+}
+
+func parseRaw(b []byte) (map[string]record.Field, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	m := map[string]record.Field{}
+	p := parser{b: b}
+	for len(p.b) > 0 && !p.bad {
+		f := record.Field{Key: string(p.bytes())}
+		f.Line = p.bytes()
+		f.Blob = p.blob()
+		m[f.Key] = f
+	}
+	if p.bad {
+		return nil, fmt.Errorf("column raw: %w", ErrDamaged)
+	}
+	return m, nil
+}
+
+// parser reads the binary columns. After anything wrong it is bad and gives zeros.
+type parser struct {
+	b   []byte
+	bad bool
+}
+
+func (p *parser) number() uint64 {
+	x, n := binary.Uvarint(p.b)
+	if n <= 0 || p.bad {
+		p.bad = true
+		return 0
+	}
+	p.b = p.b[n:]
+	return x
+}
+
+func (p *parser) take(n uint64) []byte {
+	if p.bad || n > uint64(len(p.b)) {
+		p.bad = true
+		return nil
+	}
+	b := p.b[:n:n]
+	p.b = p.b[n:]
+	return b
+}
+
+// bytes reads a length and so many bytes, which alias the column; never nil when good.
+func (p *parser) bytes() []byte { return p.take(p.number()) }
+
+func (p *parser) blob() *record.Blob {
+	flag := p.take(1)
+	if p.bad || flag[0] == 0 {
+		return nil
+	}
+	blob := &record.Blob{Size: p.number()}
+	n := p.number()
+	if n > uint64(len(p.b)/len(record.ChunkID{})) {
+		p.bad = true
+		return nil
+	}
+	blob.Chunks = make([]record.ChunkID, n)
+	for i := range blob.Chunks {
+		copy(blob.Chunks[i][:], p.take(uint64(len(record.ChunkID{}))))
+	}
+	return blob
+}

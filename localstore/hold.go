@@ -1,0 +1,211 @@
+package localstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore/pim"
+	"sidekeep/localstore/record"
+)
+
+// The brake on mass deletion (H4): before records of a kind are minted, those
+// that delete or blank a record are judged together. If they, and those that
+// went out within the window, are more than the brake allows, all are held: set
+// aside until a person accepts or rejects them.
+
+// brakeWindowS is how long (s) deletions that went out count.
+const brakeWindowS = 24 * 60 * 60
+
+// judge holds or releases the deletions of a kind that were not judged yet.
+func (t *tx) judge(kind record.Kind) error {
+	fresh, err := t.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold = 0 AND doc IS NOT NULL", string(kind))
+	if err != nil || fresh == 0 {
+		return err
+	}
+	held, err := t.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold = 1", string(kind))
+	if err != nil {
+		return err
+	}
+	now := t.s.Now().Unix()
+	spent, err := t.count("SELECT coalesce(sum(count), 0) FROM brake WHERE kind = ? AND abs(? - at) < ?", string(kind), now, brakeWindowS)
+	if err != nil {
+		return err
+	}
+	rows, err := t.rowsOf("JOIN dirty m ON m.n = r.n WHERE m.kind = ? AND m.hold = 0 AND m.doc IS NOT NULL", string(kind))
+	if err != nil {
+		return err
+	}
+	var losses []*row
+	deletions := 0
+	for _, r := range rows {
+		if r.deleted && !r.wasDeleted {
+			losses = append(losses, r)
+			deletions++
+		} else if !r.deleted && !r.wasDeleted && t.blanked(r) {
+			losses = append(losses, r)
+		}
+	}
+	if len(losses) == 0 {
+		return nil
+	}
+	live, err := t.count("SELECT count(*) FROM record WHERE kind = ? AND deleted = 0", string(kind))
+	if err != nil {
+		return err
+	}
+	allowed := max(t.s.BrakeMin, (live+deletions+spent)*t.s.BrakePercent/100)
+	if held+spent+len(losses) > allowed {
+		return t.hold(kind, losses)
+	}
+	for _, r := range losses {
+		if err := t.setHold(r, holdReleased); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		t.exec("DELETE FROM brake WHERE abs(? - at) >= ?", now, brakeWindowS),
+		t.exec("INSERT INTO brake (kind, at, count) VALUES (?, ?, ?)", string(kind), now, len(losses)))
+}
+
+func (t *tx) hold(kind record.Kind, losses []*row) error {
+	for _, r := range losses {
+		if err := t.setHold(r, holdHeld); err != nil {
+			return err
+		}
+	}
+	t.s.Log.Warn("a mass deletion is held", "kind", kind, "records", len(losses))
+	return nil
+}
+
+func (t *tx) setHold(r *row, hold int) error {
+	r.hold = hold
+	return t.exec("UPDATE dirty SET hold = ? WHERE n = ?", hold, r.n)
+}
+
+// blanked reports whether an edit takes most of a record away: more than half
+// of its values are gone or empty, or, of a record with at least three, are other ones.
+func (t *tx) blanked(r *row) bool {
+	before, err := r.before.lines(r.kind)
+	if err != nil {
+		return false
+	}
+	after, err := r.document.lines(r.kind)
+	if err != nil {
+		return false
+	}
+	now := make(map[string]*line, len(after))
+	for i := range after {
+		now[after[i].Key] = &after[i]
+	}
+	total, gone, other := 0, 0, 0
+	for i := range before {
+		b := &before[i]
+		if empty(b) || pim.NeverConflicts(b.Key) || structural(b.Key) {
+			continue
+		}
+		total++
+		a := now[b.Key]
+		switch {
+		case a == nil || empty(a):
+			gone++
+			other++
+		case !bytes.Equal(a.Line, b.Line) || !a.Blob.Equal(b.Blob):
+			other++
+		}
+	}
+	return 2*gone > total || total >= 3 && 2*other > total
+}
+
+// structural keys hold nothing a person wrote.
+func structural(key string) bool {
+	switch key {
+	case "BEGIN", "END", "VERSION", "UID", "CLASS", "TRANSP", "STATUS":
+		return true
+	}
+	return false
+}
+
+func empty(l *line) bool {
+	if l.Blob != nil && l.Blob.Size > 0 {
+		return false
+	}
+	switch v := l.value.(type) {
+	case string:
+		return v == ""
+	case []any:
+		for _, e := range v {
+			if !empty(&line{value: e}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// AcceptHeld lets the held deletions of a kind ("" for all) go out, and returns their number.
+func (s *Store) AcceptHeld(ctx context.Context, kind record.Kind) (n int, err error) {
+	err = s.eachHeld(ctx, kind, func(t *tx, r *row) error {
+		n++
+		return t.setHold(r, holdReleased)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("accept held deletions: %w", err)
+	}
+	return n, nil
+}
+
+// RejectHeld undoes the held deletions of a kind ("" for all), and returns their number.
+func (s *Store) RejectHeld(ctx context.Context, kind record.Kind) (n int, err error) {
+	err = s.eachHeld(ctx, kind, func(t *tx, r *row) error {
+		n++
+		return t.reject(r)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reject held deletions: %w", err)
+	}
+	return n, nil
+}
+
+func (s *Store) eachHeld(ctx context.Context, kind record.Kind, visit func(*tx, *row) error) error {
+	return s.write(ctx, false, func(t *tx) error {
+		rows, err := t.rowsOf("WHERE d.hold = 1 AND (?1 = '' OR r.kind = ?1)", string(kind))
+		if err != nil {
+			return err
+		}
+		t.changed = len(rows) > 0
+		for _, r := range rows {
+			if err := visit(t, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// reject undoes what was held of a row. A deletion leaves the document, so
+// edits made before it stay; a blanked document becomes its before-image.
+func (t *tx) reject(r *row) error {
+	d := &r.document
+	if !r.deleted && r.before != nil {
+		d = r.before
+	}
+	fields, err := d.fields(r.kind)
+	if err != nil {
+		return err
+	}
+	if err := t.edited(r, fields, false); err != nil {
+		return err
+	}
+	if r.before == nil {
+		return t.setHold(r, holdNone)
+	}
+	base, err := r.before.fields(r.kind)
+	if err != nil {
+		return err
+	}
+	if !r.wasDeleted && len(r.keys) == 0 && sameFields(base, fields) {
+		return t.clean(r)
+	}
+	return t.setHold(r, holdNone)
+}

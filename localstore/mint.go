@@ -1,0 +1,294 @@
+package localstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"sidekeep/localstore/pim"
+	"sidekeep/localstore/record"
+)
+
+// minter draws dots under the replica id whose claim was accepted. The counter
+// is stored in the transaction that stores what carries the dots.
+type minter struct {
+	replica record.ReplicaID
+	counter uint64
+}
+
+// Next satisfies record.Minter.
+func (m *minter) Next() record.Dot {
+	m.counter++
+	return record.Dot{Replica: m.replica, Counter: m.counter}
+}
+
+func (m *minter) save(t *tx) error {
+	if m.counter > record.CounterMax {
+		return &record.LimitError{What: "writes of one device", Value: int(record.CounterMax), Max: int(record.CounterMax)}
+	}
+	return t.setMeta(metaCounter, int64(m.counter))
+}
+
+// mint returns the minter of the transaction, or ErrNotClaimed.
+func (t *tx) mint() (*minter, error) {
+	if t.minter != nil {
+		return t.minter, nil
+	}
+	if !t.s.claimed.Load() {
+		return nil, ErrNotClaimed
+	}
+	m := &minter{}
+	found, err := t.metaBytes(metaReplica, m.replica[:])
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, ErrNotClaimed
+	}
+	counter, err := t.metaInt(metaCounter)
+	m.counter = uint64(counter)
+	t.minter = m
+	return m, err
+}
+
+// Mint turns dirty records of a kind into versions, durably, and returns
+// versions that the cloud has not acknowledged, in outbox order, beginning
+// after the given place (0 at the start of a session): at most maxRecords, and
+// no more once their encodings pass maxBytes (but at least one). Records that
+// are held or can not be encoded are left out. It needs an accepted claim.
+func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int) ([]Outgoing, error) {
+	if !s.claimed.Load() {
+		return nil, ErrNotClaimed
+	}
+	var out []Outgoing
+	dirty := 0
+	err := s.read(ctx, func(c *session) (err error) {
+		if dirty, err = c.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold <> 1 AND problem IS NULL", string(kind)); err != nil || dirty > 0 {
+			return err
+		}
+		out, err = s.outgoing(c, kind, after, maxRecords, maxBytes)
+		return err
+	})
+	if err == nil && dirty > 0 {
+		err = s.write(ctx, false, func(t *tx) error {
+			t.s.Log.Debug("minting", "kind", kind, "dirty", dirty)
+			if err := t.mintDirty(ctx, kind, after, maxRecords); err != nil {
+				return err
+			}
+			var err error
+			if t.minter != nil { // what goes out is checked against the stored counter
+				if err = t.minter.save(t); err != nil {
+					return err
+				}
+			}
+			out, err = s.outgoing(t.session, kind, after, maxRecords, maxBytes)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mint %s: %w", kind, err)
+	}
+	return out, nil
+}
+
+// mintDirty mints as many dirty records as are missing to fill the outbox up to maxRecords.
+func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords int) error {
+	if err := t.judge(kind); err != nil {
+		return fmt.Errorf("judge deletions: %w", err)
+	}
+	queued, err := t.count("SELECT count(*) FROM outbox WHERE kind = ? AND ord > ?", string(kind), after)
+	if err != nil || queued >= maxRecords {
+		return err
+	}
+	rows, err := t.rowsOf("JOIN dirty m ON m.n = r.n WHERE m.kind = ? AND m.hold <> 1 AND m.problem IS NULL AND NOT (r.vid IS NULL AND r.deleted) ORDER BY m.n LIMIT ?",
+		string(kind), maxRecords-queued)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := t.mintRow(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mintRow turns the difference between a dirty row's document and its
+// before-image into writes of record, and stores the version they give.
+func (t *tx) mintRow(r *row) error {
+	v, before, _, err := t.s.version(r)
+	if errors.Is(err, ErrDamaged) {
+		if err := t.demote(r); err != nil {
+			return err
+		}
+		v, before = record.New(), nil
+	} else if err != nil {
+		return err
+	}
+	m, err := t.mint()
+	if err != nil {
+		return err
+	}
+	d := r.document
+	if d.sanitise() {
+		if err := t.problem("encoding", "a program wrote text that is not UTF-8; what was not was replaced", &r.id); err != nil {
+			return err
+		}
+	}
+	after, err := d.fields(r.kind)
+	if err != nil {
+		return t.unmintable(r, err)
+	}
+	start := m.counter
+	next := localWrite(r, v, before, after, m)
+	if next == v {
+		m.counter = start
+		return t.clean(r)
+	}
+	encoded, err := record.Encode(next)
+	if err != nil {
+		m.counter = start
+		return t.unmintable(r, err)
+	}
+	acked := v.Vector[m.replica]
+	if r.queued {
+		acked = r.acked
+	}
+	if err := t.versioned(r, next, t.s.hash.VersionID(r.kind, r.id, encoded)); err != nil {
+		return err
+	}
+	return t.queue(r, acked)
+}
+
+// localWrite gives the version after the writes that lead from v, whose fields
+// are before, to the row's document and deletion mark. It is v if there are none.
+func localWrite(r *row, v *record.Version, before, after []record.Field, m record.Minter) *record.Version {
+	next := v
+	edits := diff(r.kind, v, before, after, r.keys)
+	if r.wasDeleted && !r.deleted {
+		next = record.Undelete(next, m) // W4
+	}
+	if len(edits) > 0 {
+		next = record.Set(next, edits, m) // W1, W5
+	}
+	if r.deleted && !next.Dead() {
+		next = record.Delete(next, m)
+	}
+	return next
+}
+
+// posStep is the distance between the positions of neighbouring lines, so that
+// a line can come between them.
+const posStep = 8
+
+// diff gives the edits that lead from before to after. keys are edited though
+// their value is the same. When a key of a merge unit is edited, all are:
+// unchanged ones are written again, and those that are not shown are removed.
+func diff(kind record.Kind, v *record.Version, before, after []record.Field, keys []string) []record.Edit {
+	old := make(map[string]*record.Field, len(before))
+	for i := range before {
+		old[before[i].Key] = &before[i]
+	}
+	var edits []record.Edit
+	stays := make(map[string]bool, len(after))
+	units := map[string]bool{}
+	edit := func(e record.Edit) {
+		edits = append(edits, e)
+		if unit := pim.Unit(kind, e.Key); unit != e.Key {
+			units[unit] = true
+		}
+	}
+	pos := positions(v, after)
+	for i := range after {
+		f := &after[i]
+		stays[f.Key] = true
+		if o := old[f.Key]; o != nil && bytes.Equal(o.Line, f.Line) && o.Blob.Equal(f.Blob) && !slices.Contains(keys, f.Key) {
+			continue
+		}
+		edit(record.Edit{Key: f.Key, Line: f.Line, Blob: f.Blob, Pos: pos[i]})
+	}
+	for i := range before {
+		if !stays[before[i].Key] {
+			edit(record.Edit{Key: before[i].Key, Remove: true})
+		}
+	}
+	if len(units) > 0 {
+		edits = wholeUnits(kind, v, after, pos, units, edits)
+	}
+	return edits
+}
+
+func wholeUnits(kind record.Kind, v *record.Version, after []record.Field, pos []uint32, units map[string]bool, edits []record.Edit) []record.Edit {
+	done := make(map[string]bool, len(edits))
+	for i := range edits {
+		done[edits[i].Key] = true
+	}
+	for i := range after {
+		f := &after[i]
+		if !done[f.Key] && units[pim.Unit(kind, f.Key)] {
+			done[f.Key] = true
+			edits = append(edits, record.Edit{Key: f.Key, Line: f.Line, Blob: f.Blob, Pos: pos[i]})
+		}
+	}
+	for _, k := range v.Keys() {
+		if !done[k] && units[pim.Unit(kind, k)] {
+			edits = append(edits, record.Edit{Key: k, Remove: true})
+		}
+	}
+	return edits
+}
+
+// positions gives each field its place: the one it has, or for a new one a
+// place between its neighbours.
+func positions(v *record.Version, fields []record.Field) []uint32 {
+	pos := make([]uint32, len(fields))
+	known := make([]bool, len(fields))
+	for i := range fields {
+		if e, ok := v.Shown(fields[i].Key); ok {
+			pos[i], known[i] = e.Pos, true
+		}
+	}
+	last := uint32(0)
+	for i := range fields {
+		if known[i] {
+			last = pos[i]
+			continue
+		}
+		next := last + 2*posStep
+		for j := i + 1; j < len(fields); j++ {
+			if known[j] {
+				next = pos[j]
+				break
+			}
+		}
+		pos[i] = last
+		if next > last {
+			pos[i] += (next - last) / 2
+		}
+		last = pos[i]
+	}
+	return pos
+}
+
+// clean takes a row whose document is again that of its version off the dirty list.
+func (t *tx) clean(r *row) error {
+	r.dirty, r.before = false, nil
+	return t.exec("DELETE FROM dirty WHERE n = ?", r.n)
+}
+
+// unmintable sets a dirty row aside until it is changed again.
+func (t *tx) unmintable(r *row, cause error) error {
+	var limit *record.LimitError
+	code, text := "damage", "a record can not be read"
+	if errors.As(cause, &limit) {
+		code, text = "too-large", "a record can not be sent: "+limit.Error()
+	}
+	return errors.Join(
+		t.exec("UPDATE dirty SET problem = ? WHERE n = ?", text, r.n),
+		t.problem(code, text, &r.id))
+}

@@ -1,0 +1,165 @@
+package localstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore/record"
+)
+
+// queue puts a row's version at the end of the outbox. acked is the highest own
+// counter in the record that the cloud has acknowledged or sent.
+func (t *tx) queue(r *row, acked uint64) error {
+	order, err := t.metaInt(metaOrder)
+	if err != nil {
+		return err
+	}
+	order++
+	r.queued, r.acked = true, acked
+	t.changed = true
+	return errors.Join(
+		t.exec("INSERT INTO outbox (n, kind, ord, acked) VALUES (?, ?, ?, ?) ON CONFLICT (n) DO UPDATE SET ord = excluded.ord, acked = excluded.acked",
+			r.n, string(r.kind), order, int64(acked)),
+		t.setMeta(metaOrder, order))
+}
+
+// outgoing reads versions from the outbox.
+func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, maxBytes int) ([]Outgoing, error) {
+	peers, err := s.seen(c)
+	if err != nil {
+		return nil, err
+	}
+	type place struct{ n, ord int64 }
+	var places []place
+	err = c.each(func(scan func(...any) error) error {
+		var p place
+		err := scan(&p.n, &p.ord)
+		places = append(places, p)
+		return err
+	}, "SELECT n, ord FROM outbox WHERE kind = ? AND ord > ? ORDER BY ord LIMIT ?", string(kind), after, maxRecords)
+	if err != nil {
+		return nil, err
+	}
+	var out []Outgoing
+	size := 0
+	for _, p := range places {
+		o, bytes, err := s.outgoingRow(c, p.n)
+		if errors.Is(err, ErrDamaged) {
+			s.Log.Error("a record can not be sent", "error", err)
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if !peers.Includes(o.Version.Vector) { // P3
+			return nil, fmt.Errorf("record %s: %w", o.ID, ErrVector)
+		}
+		o.Order = p.ord
+		if size += bytes; size > maxBytes && len(out) > 0 {
+			break
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+func (s *Store) outgoingRow(c *session, n int64) (Outgoing, int, error) {
+	rows, err := c.rowsOf("WHERE r.n = ?", n)
+	if err != nil {
+		return Outgoing{}, 0, err
+	}
+	if len(rows) == 0 {
+		return Outgoing{}, 0, fmt.Errorf("the outbox names a record that is not there: %w", ErrDamaged)
+	}
+	return s.outgoingOf(rows[0])
+}
+
+func (s *Store) outgoingOf(r *row) (Outgoing, int, error) {
+	v, _, encoded, err := s.version(r)
+	if err != nil {
+		return Outgoing{}, 0, err
+	}
+	return Outgoing{Kind: r.kind, ID: r.id, VersionID: *r.vid, Version: v}, len(encoded), nil
+}
+
+// Version returns the current minted version of a record, or ErrNotFound. A
+// dirty record's is the one before its changes.
+func (s *Store) Version(ctx context.Context, id record.ID) (o Outgoing, err error) {
+	err = s.read(ctx, func(c *session) error {
+		r, err := c.rowByID(id)
+		if err != nil {
+			return err
+		}
+		if r == nil || r.vid == nil {
+			return ErrNotFound
+		}
+		o, _, err = s.outgoingOf(r)
+		return err
+	})
+	if err != nil {
+		return Outgoing{}, fmt.Errorf("version of record %s: %w", id, err)
+	}
+	return o, nil
+}
+
+// Acked notes that the cloud has committed these versions. It is not synced to
+// flash: losing it costs a repeat.
+func (s *Store) Acked(ctx context.Context, refs []Ref) error {
+	err := s.write(ctx, true, func(t *tx) error {
+		for _, ref := range refs {
+			if err := t.exec("DELETE FROM outbox WHERE n = (SELECT n FROM record WHERE id = ? AND vid = ?)", ref.ID.String(), ref.VersionID[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note acknowledgements: %w", err)
+	}
+	return nil
+}
+
+// MarkSent notes that reconcile found these versions at the cloud. Like Acked.
+func (s *Store) MarkSent(ctx context.Context, refs []Ref) error { return s.Acked(ctx, refs) }
+
+// MarkUnsent puts versions that reconcile found missing at the cloud back into
+// the outbox; those that are no longer current are skipped.
+func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) error {
+	err := s.write(ctx, false, func(t *tx) error {
+		var own record.ReplicaID
+		if _, err := t.metaBytes(metaReplica, own[:]); err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			r, err := t.rowByID(ref.ID)
+			if err != nil {
+				return err
+			}
+			if r == nil || r.vid == nil || *r.vid != ref.VersionID || r.queued {
+				continue
+			}
+			v, _, _, err := t.s.version(r)
+			if errors.Is(err, ErrDamaged) {
+				err = t.demote(r)
+				if err != nil {
+					return err
+				}
+				continue
+			} else if err != nil {
+				return err
+			}
+			// What was acknowledged once may be on other devices: it keeps its dots in a fork.
+			if err := t.queue(r, v.Vector[own]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("queue what the cloud lacks: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package localstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore/pim"
+	"sidekeep/localstore/record"
+)
+
+// This file has the two ways in which a row of table record is written: as an
+// edit, which makes it dirty, and as a version, which does not.
+
+// edited writes a document as a local edit. The triggers of the schema keep the
+// before-image, exactly as for an edit by another program.
+func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
+	d, err := makeDocument(r.kind, fields)
+	if err != nil {
+		return err
+	}
+	if err := checkSize(fields); err != nil {
+		return err
+	}
+	c := pim.ColumnsOf(r.kind, fields)
+	trashed, err := t.trashedAt(r, deleted)
+	if err != nil {
+		return err
+	}
+	t.changed = true
+	if r.n == 0 {
+		r.n, err = t.insert(`INSERT INTO record (id, kind, deleted, doc, par, raw, trashed, title, sort, start_utc, end_utc, due_utc)
+ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.id.String(), string(r.kind), deleted, d.doc, text(d.par), d.raw, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due))
+	} else {
+		err = errors.Join(
+			t.exec(`UPDATE record SET deleted = ?, doc = ?, par = ?, raw = ?, trashed = ?, title = ?, sort = ?, start_utc = ?, end_utc = ?, due_utc = ? WHERE n = ?`,
+				deleted, d.doc, text(d.par), d.raw, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due), r.n),
+			t.exec("UPDATE stale SET columns = 0 WHERE n = ?", r.n))
+	}
+	if err != nil {
+		return fmt.Errorf("store record %s: %w", r.id, err)
+	}
+	r.document, r.deleted, r.trashed = d, deleted, trashed
+	return errors.Join(t.phones(r, c.Digits), t.addRefs(r.n, chunksOf(fields)), t.text(r, c))
+}
+
+// versioned writes a version, whose id is next, as the state of a row, which is
+// clean afterwards.
+func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
+	fields := shown(r.kind, v)
+	d, err := makeDocument(r.kind, fields)
+	if err != nil {
+		return err
+	}
+	state := encodeState(v, fields)
+	conflicts := len(conflictKeys(r.kind, v, fields))
+	deleted := v.Dead()
+	trashed, err := t.trashedAt(r, deleted)
+	if err != nil {
+		return err
+	}
+	known := r.n != 0 && d.doc == r.doc && d.par == r.par && deleted == r.deleted
+	if known {
+		was, err := t.execCount("UPDATE stale SET columns = 0 WHERE n = ? AND columns = 1", r.n)
+		if err != nil {
+			return err
+		}
+		known = was == 0
+	}
+	c := pim.ColumnsOf(r.kind, fields)
+	if r.n == 0 {
+		r.n, err = t.insert(`INSERT INTO record (id, kind, deleted, doc, par, raw, vid, state, conflicts, trashed, title, sort, start_utc, end_utc, due_utc)
+ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.id.String(), string(r.kind), deleted, d.doc, text(d.par), d.raw, next[:], state, conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due))
+	} else {
+		err = t.exec(`UPDATE record SET deleted = ?, doc = ?, par = ?, raw = ?, vid = ?, state = ?, conflicts = ?, trashed = ?, title = ?, sort = ?, start_utc = ?, end_utc = ?, due_utc = ? WHERE n = ?`,
+			deleted, d.doc, text(d.par), d.raw, next[:], state, conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due), r.n)
+	}
+	if err != nil {
+		return fmt.Errorf("store version of record %s: %w", r.id, err)
+	}
+	if err := t.replaceVersion(r, next); err != nil {
+		return err
+	}
+	if r.dirty {
+		if err := t.exec("DELETE FROM dirty WHERE n = ?", r.n); err != nil {
+			return err
+		}
+	}
+	r.document, r.deleted, r.trashed, r.state = d, deleted, trashed, state
+	r.dirty, r.before, r.keys, r.hold = false, nil, nil, holdNone
+	if err := t.setRefs(r.n, v.Chunks()); err != nil || known {
+		return err
+	}
+	return errors.Join(t.phones(r, c.Digits), t.text(r, c))
+}
+
+// replaceVersion moves the digest of a row from its old version id to the next.
+func (t *tx) replaceVersion(r *row, next record.VersionID) error {
+	if r.vid != nil {
+		if err := t.digestRemove(r.kind, *r.vid); err != nil {
+			return err
+		}
+	}
+	r.vid = &next
+	return t.digestAdd(r.kind, next)
+}
+
+// trashedAt is when a record went to the trash, on the clock of running time.
+func (t *tx) trashedAt(r *row, deleted bool) (sql.NullInt64, error) {
+	if !deleted {
+		return sql.NullInt64{}, nil
+	}
+	if r.deleted && r.trashed.Valid {
+		return r.trashed, nil
+	}
+	ran, err := t.metaInt(metaRan)
+	return sql.NullInt64{Int64: ran, Valid: true}, err
+}
+
+// checkSize refuses, before anything is stored, a record that no version can hold.
+func checkSize(fields []record.Field) error {
+	const overhead = 1 << 10 // of the encoding, for a vector and a tombstone
+	if len(fields) > record.KeysMax {
+		return &record.LimitError{What: "fields in one record", Value: len(fields), Max: record.KeysMax}
+	}
+	bytes, chunks := overhead, 0
+	for i := range fields {
+		bytes += len(fields[i].Key) + len(fields[i].Line) + 16
+		if b := fields[i].Blob; b != nil {
+			chunks += len(b.Chunks)
+		}
+	}
+	if bytes += chunks * len(record.ChunkID{}); bytes > record.EncodedBytesMax {
+		return &record.LimitError{What: "bytes in one record", Value: bytes, Max: record.EncodedBytesMax}
+	}
+	if chunks > record.ChunksMax {
+		return &record.LimitError{What: "chunks in one record", Value: chunks, Max: record.ChunksMax}
+	}
+	return nil
+}
+
+// text stores "" as NULL.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func chunksOf(fields []record.Field) []record.ChunkID {
+	var ids []record.ChunkID
+	for i := range fields {
+		if fields[i].Blob != nil {
+			ids = append(ids, fields[i].Blob.Chunks...)
+		}
+	}
+	return ids
+}
+
+// tailDigits is how many last digits of a number identify a caller.
+const tailDigits = 7
+
+// phones keeps the table of numbers for a row.
+func (t *tx) phones(r *row, digits []string) error {
+	if r.kind != record.Contacts {
+		return nil
+	}
+	if err := t.exec("DELETE FROM phone WHERE record = ?", r.n); err != nil {
+		return err
+	}
+	if r.deleted {
+		return nil
+	}
+	for _, d := range digits {
+		tail := d
+		if len(tail) > tailDigits {
+			tail = tail[len(tail)-tailDigits:]
+		}
+		err := t.exec("INSERT INTO phone (tail, digits, record) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM phone WHERE tail = ?1 AND digits = ?2 AND record = ?3)", tail, d, r.n)
+		if err != nil {
+			return fmt.Errorf("store phone numbers: %w", err)
+		}
+	}
+	return nil
+}

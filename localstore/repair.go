@@ -1,0 +1,289 @@
+package localstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sidekeep/localstore/record"
+)
+
+// object is a row of sqlite_schema.
+type object struct {
+	kind, name, table, sql string
+}
+
+// schemaObjects reads the tables, indexes, views and triggers of a file. What
+// SQLite makes by itself, and the tables inside the full text, are left out.
+func schemaObjects(c *session) ([]object, error) {
+	var list []object
+	err := c.each(func(scan func(...any) error) error {
+		var o object
+		err := scan(&o.kind, &o.name, &o.table, &o.sql)
+		list = append(list, o)
+		return err
+	}, `SELECT type, name, tbl_name, sql FROM sqlite_schema
+ WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'fulltext\_%' ESCAPE '\'`)
+	return list, err
+}
+
+// wantedObjects gives the objects that the schema files make, in an order in
+// which they can be made.
+func wantedObjects(ctx context.Context) ([]object, error) {
+	schema, err := schemaSQL()
+	if err != nil {
+		return nil, err
+	}
+	db := openPool("file::memory:", 1, false)
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, schema); err != nil {
+		return nil, fmt.Errorf("schema files: %w", err)
+	}
+	return schemaObjects(&session{conn: conn, stmts: map[string]*sql.Stmt{}})
+}
+
+// checkSchema compares the schema with the one that belongs to this format,
+// puts right what other programs changed, and reports it (SECURITY rule 11).
+func (s *Store) checkSchema(ctx context.Context) error {
+	want, err := wantedObjects(ctx)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		sound := false
+		if err := s.lock(ctx); err != nil {
+			return err
+		}
+		have, err := schemaObjects(s.writer)
+		if err == nil {
+			if sound = sameObjects(want, have); sound {
+				var v int
+				v, err = s.writer.count("PRAGMA schema_version")
+				s.schemaAt = int64(v)
+			}
+		}
+		s.unlock()
+		if err != nil {
+			return fmt.Errorf("check schema: %w", explain(err))
+		}
+		if sound {
+			return nil
+		}
+		if err := s.write(ctx, false, func(t *tx) error { return t.repair(want) }); err != nil {
+			return fmt.Errorf("repair schema: %w", err)
+		}
+	}
+	return fmt.Errorf("repair schema: it does not stay as it should be: %w", ErrDamaged)
+}
+
+// sameObjects reports whether nothing that concerns this program differs.
+func sameObjects(want, have []object) bool {
+	for _, o := range want {
+		if !slices.Contains(have, o) {
+			return o.kind == "table" && tolerated(o, have) && sameObjects(without(want, o), have)
+		}
+	}
+	return len(foreign(want, have)) == 0
+}
+
+func without(list []object, o object) []object {
+	return slices.DeleteFunc(slices.Clone(list), func(x object) bool { return x == o })
+}
+
+// tolerated: a table of ours that a program altered, by adding a column, say.
+// It can not be put right without rewriting it; what matters is that ours work.
+func tolerated(o object, have []object) bool {
+	return slices.ContainsFunc(have, func(h object) bool { return h.kind == o.kind && h.name == o.name })
+}
+
+// foreign gives the triggers and indexes that others put on our tables and views.
+func foreign(want, have []object) []object {
+	ours := map[string]bool{}
+	for _, o := range want {
+		if o.kind == "table" || o.kind == "view" {
+			ours[strings.ToLower(o.name)] = true
+		}
+	}
+	var list []object
+	for _, o := range have {
+		if (o.kind == "trigger" || o.kind == "index") && ours[strings.ToLower(o.table)] &&
+			!slices.ContainsFunc(want, func(w object) bool { return w.kind == o.kind && w.name == o.name }) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// repair makes the schema as wanted: foreign triggers and indexes go, missing
+// and changed objects are made again.
+func (t *tx) repair(want []object) error {
+	have, err := schemaObjects(t.session)
+	if err != nil {
+		return err
+	}
+	var report []string
+	for _, o := range foreign(want, have) {
+		if err := t.drop(o); err != nil {
+			return err
+		}
+		report = append(report, fmt.Sprintf("removed the foreign %s %s on %s", o.kind, o.name, o.table))
+	}
+	var tables []string // made again
+	guards := false     // a trigger of table record was not there
+	for _, o := range want {
+		if slices.Contains(have, o) || o.kind == "table" && tolerated(o, have) {
+			continue
+		}
+		if o.kind != "table" {
+			if err := t.drop(o); err != nil {
+				return err
+			}
+		}
+		if _, err := t.conn.ExecContext(background, o.sql); err != nil {
+			return fmt.Errorf("make %s %s again: %w", o.kind, o.name, err)
+		}
+		if o.kind == "table" {
+			tables = append(tables, o.name)
+		}
+		guards = guards || o.kind == "trigger" && o.table == "record"
+		report = append(report, fmt.Sprintf("made the %s %s again", o.kind, o.name))
+	}
+	if err := t.refill(tables, guards); err != nil {
+		return err
+	}
+	for _, line := range report {
+		if err := t.problem("schema", "another program changed the database's schema: "+line, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) drop(o object) error {
+	_, err := t.conn.ExecContext(background, fmt.Sprintf(`DROP %s IF EXISTS "%s"`, strings.ToUpper(o.kind), strings.ReplaceAll(o.name, `"`, `""`)))
+	if err != nil {
+		return fmt.Errorf("drop %s %s: %w", o.kind, o.name, err)
+	}
+	return nil
+}
+
+// refill gives tables that were made again what can be known of their rows.
+// Lost rows are damage, never deletions: the digests no longer match the
+// cloud's, and reconcile brings the records back.
+func (t *tx) refill(tables []string, guards bool) error {
+	if slices.Contains(tables, "meta") {
+		if err := errors.Join(t.setMeta(metaFormat, formatVersion), t.setMeta(metaRan, 0)); err != nil {
+			return err
+		}
+		// Places in the outbox go on after the highest one.
+		var last int64
+		if _, err := t.one([]any{&last}, "SELECT coalesce(max(ord), 0) FROM outbox"); err != nil {
+			return err
+		}
+		if err := t.setMeta(metaOrder, last); err != nil {
+			return err
+		}
+	}
+	if len(tables) == 0 && !guards {
+		return nil
+	}
+	if err := t.problem("damage", "records may have been changed unseen; verify tells", nil); err != nil {
+		return err
+	}
+	for _, q := range []string{
+		"DELETE FROM dirty WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = dirty.n)",
+		"DELETE FROM outbox WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = outbox.n AND vid IS NOT NULL)",
+		"DELETE FROM stale WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = stale.n)",
+		"DELETE FROM phone WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = phone.record)",
+		"DELETE FROM chunk_ref WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = chunk_ref.record)",
+		"INSERT INTO dirty (n, kind) SELECT n, kind FROM record WHERE vid IS NULL AND NOT EXISTS (SELECT 1 FROM dirty WHERE dirty.n = record.n)",
+	} {
+		if err := t.exec(q); err != nil {
+			return err
+		}
+	}
+	if has(tables, "stale", "phone", "fulltext") {
+		if err := t.exec("INSERT INTO stale (n, columns) SELECT n, 1 FROM record WHERE true ON CONFLICT (n) DO UPDATE SET columns = 1"); err != nil {
+			return err
+		}
+	}
+	if has(tables, "chunk", "chunk_data") {
+		if err := t.exec("UPDATE chunk SET size = NULL WHERE NOT EXISTS (SELECT 1 FROM chunk_data WHERE chunk_data.n = chunk.n)"); err != nil {
+			return err
+		}
+		if err := t.exec("DELETE FROM chunk_data WHERE NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.n = chunk_data.n)"); err != nil {
+			return err
+		}
+	}
+	return t.refillFromVersions(tables)
+}
+
+func has(list []string, any ...string) bool {
+	return slices.ContainsFunc(any, func(s string) bool { return slices.Contains(list, s) })
+}
+
+// refillFromVersions reads every record: damaged ones become new versions, and
+// references, received vectors, outbox and digests are derived again.
+func (t *tx) refillFromVersions(tables []string) error {
+	rows, err := t.rowsOf("ORDER BY r.n")
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if r.vid == nil {
+			continue
+		}
+		v, err := t.current(r)
+		if err != nil {
+			return err
+		}
+		if r.vid == nil {
+			continue
+		}
+		if has(tables, "peer", "meta") {
+			t.receive(v.Vector)
+		}
+		if has(tables, "chunk", "chunk_ref") {
+			fields, err := r.fields(r.kind)
+			if err != nil {
+				return err
+			}
+			if err := t.addRefs(r.n, append(v.Chunks(), chunksOf(fields)...)); err != nil {
+				return err
+			}
+		}
+		if has(tables, "outbox") && !r.queued {
+			// Which were acknowledged is forgotten: a repeat costs little, and
+			// their dots stay in a fork.
+			var own record.ReplicaID
+			if _, err := t.metaBytes(metaReplica, own[:]); err != nil {
+				return err
+			}
+			if err := t.queue(r, v.Vector[own]); err != nil {
+				return err
+			}
+		}
+	}
+	kinds, err := t.kinds()
+	if err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		d, err := t.digestOf(kind)
+		if err != nil {
+			return err
+		}
+		if *d, err = t.countDigest(kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}

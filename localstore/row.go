@@ -1,0 +1,150 @@
+package localstore
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"sidekeep/localstore/record"
+)
+
+// row is a row of table record, with what dirty and outbox say of it.
+type row struct {
+	n       int64
+	id      record.ID
+	kind    record.Kind
+	deleted bool
+	document
+	vid     *record.VersionID // nil: never minted
+	state   []byte
+	trashed sql.NullInt64
+
+	dirty      bool
+	before     *document // before-image; nil if not dirty or never minted
+	wasDeleted bool
+	keys       []string // written on purpose though the value is the same
+	hold       int
+
+	queued bool   // in the outbox
+	acked  uint64 // of a queued one: highest own counter that the cloud has
+}
+
+// States of dirty.hold.
+const (
+	holdNone     = 0
+	holdHeld     = 1
+	holdReleased = 2
+)
+
+const rowColumns = `r.n, r.id, r.kind, r.deleted, r.doc, r.par, r.raw, r.vid, r.state, r.trashed,
+ d.n IS NOT NULL, d.doc, d.par, d.raw, coalesce(d.deleted, 0), d.keys, coalesce(d.hold, 0), o.n IS NOT NULL, coalesce(o.acked, 0)
+ FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN outbox o ON o.n = r.n`
+
+func scanRow(scan func(...any) error) (*row, error) {
+	var (
+		r          row
+		id         string
+		par, keys  sql.NullString
+		bDoc, bPar sql.NullString
+		bRaw, vid  []byte
+		acked      int64
+	)
+	err := scan(&r.n, &id, &r.kind, &r.deleted, &r.doc, &par, &r.raw, &vid, &r.state, &r.trashed,
+		&r.dirty, &bDoc, &bPar, &bRaw, &r.wasDeleted, &keys, &r.hold, &r.queued, &acked)
+	if err != nil {
+		return nil, err
+	}
+	r.par, r.acked = par.String, uint64(acked)
+	if r.id, err = record.ParseID(id); err != nil {
+		return nil, fmt.Errorf("row %d: %w: %w", r.n, ErrDamaged, err)
+	}
+	if vid != nil {
+		r.vid = new(record.VersionID)
+		copy(r.vid[:], vid)
+	}
+	if bDoc.Valid {
+		r.before = &document{bDoc.String, bPar.String, bRaw}
+	}
+	if keys.Valid {
+		if err := json.Unmarshal([]byte(keys.String), &r.keys); err != nil {
+			return nil, fmt.Errorf("row %d, keys: %w", r.n, ErrDamaged)
+		}
+	}
+	return &r, nil
+}
+
+// rowByID returns nil for an unknown record.
+func (c *session) rowByID(id record.ID) (*row, error) {
+	var r *row
+	err := c.each(func(scan func(...any) error) (err error) {
+		r, err = scanRow(scan)
+		return err
+	}, "SELECT "+rowColumns+" WHERE r.id = ?", id.String())
+	return r, err
+}
+
+// rowsOf collects the rows of a query that selects rowColumns.
+func (c *session) rowsOf(where string, args ...any) ([]*row, error) {
+	var rows []*row
+	err := c.each(func(scan func(...any) error) error {
+		r, err := scanRow(scan)
+		rows = append(rows, r)
+		return err
+	}, "SELECT "+rowColumns+" "+where, args...)
+	return rows, err
+}
+
+// base is the document that the version of the row stands in.
+func (r *row) base() *document {
+	if r.dirty && r.before != nil {
+		return r.before
+	}
+	return &r.document
+}
+
+// version reconstructs the minted version of a row and asserts its id. fields
+// are those of base. The error wraps ErrDamaged when document and state do not
+// give the version that they should.
+func (s *Store) version(r *row) (v *record.Version, fields []record.Field, encoded []byte, err error) {
+	if r.vid == nil {
+		if r.dirty && r.before == nil {
+			return record.New(), nil, nil, nil
+		}
+		return nil, nil, nil, fmt.Errorf("record %s has no version and is not dirty: %w", r.id, ErrDamaged)
+	}
+	if fields, err = r.base().fields(r.kind); err != nil {
+		return nil, nil, nil, fmt.Errorf("record %s: %w", r.id, err)
+	}
+	if v, err = decodeState(r.state, fields); err != nil {
+		return nil, nil, nil, fmt.Errorf("record %s: %w", r.id, err)
+	}
+	if encoded, err = record.Encode(v); err != nil {
+		return nil, nil, nil, fmt.Errorf("record %s: %w: %w", r.id, ErrDamaged, err)
+	}
+	if s.hash.VersionID(r.kind, r.id, encoded) != *r.vid {
+		return nil, nil, nil, fmt.Errorf("record %s: its content is not that of its version: %w", r.id, ErrDamaged)
+	}
+	return v, fields, encoded, nil
+}
+
+// demote makes a damaged record one that was never minted: its document is kept
+// and goes out as a new version, beside the one that the cloud may have.
+func (t *tx) demote(r *row) error {
+	t.s.Log.Warn("record is damaged, its document is kept as a new version", "record", r.id)
+	if err := t.problem("damage", "a record's content did not match its version; the content is kept and goes out as a new version", &r.id); err != nil {
+		return err
+	}
+	if r.vid != nil {
+		if err := t.digestRemove(r.kind, *r.vid); err != nil {
+			return err
+		}
+	}
+	err := errors.Join(
+		t.exec("UPDATE record SET vid = NULL, state = NULL, conflicts = 0 WHERE n = ?", r.n),
+		t.exec("DELETE FROM outbox WHERE n = ?", r.n),
+		t.exec("INSERT OR REPLACE INTO dirty (n, kind) VALUES (?, ?)", r.n, string(r.kind)),
+	)
+	r.vid, r.state, r.queued, r.dirty, r.before, r.wasDeleted, r.keys = nil, nil, false, true, nil, false, nil
+	return err
+}

@@ -1,0 +1,127 @@
+package localstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// formatVersion is the format that this program writes. It only goes up.
+const formatVersion = 1
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+// schemaSQL is the text of all files in sql/, in order.
+func schemaSQL() (string, error) {
+	names, err := fs.Glob(sqlFiles, "sql/*.sql") // sorted
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, name := range names {
+		text, err := sqlFiles.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		b.Write(text)
+	}
+	return b.String(), nil
+}
+
+// prepareFile makes the file, or checks that it is one this program can use.
+// It works on a connection of its own: page_size and journal_mode must be set,
+// in this order, before the file has its first page.
+func prepareFile(ctx context.Context, path string) error {
+	_, statErr := os.Stat(path)
+	db := openPool(dsn(path, false), 1, false)
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	defer conn.Close()
+	c := &session{conn: conn, stmts: map[string]*sql.Stmt{}}
+	have, err := formatOf(c, path)
+	switch {
+	case err != nil:
+		return explain(err)
+	case have > formatVersion:
+		return &NewerFormatError{File: path, Have: have, Know: formatVersion}
+	case have > 0:
+		return nil
+	}
+	if err := createFile(c); err != nil {
+		return fmt.Errorf("create the database: %w", explain(err))
+	}
+	if errors.Is(statErr, fs.ErrNotExist) {
+		// Which programs may open it is decided by the folder.
+		return os.Chmod(path, 0o660)
+	}
+	return nil
+}
+
+// formatOf returns the format version of the file, 0 if it is empty.
+func formatOf(c *session, path string) (int, error) {
+	tables, err := c.count("SELECT count(*) FROM sqlite_schema")
+	if err != nil || tables == 0 {
+		return 0, err
+	}
+	meta, err := c.count("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'meta'")
+	if err != nil {
+		return 0, err
+	}
+	id, err := c.count("PRAGMA application_id")
+	if err != nil {
+		return 0, err
+	}
+	if meta == 0 {
+		if id == applicationID {
+			return formatVersion, nil // a program dropped the table: checkSchema repairs it
+		}
+		return 0, fmt.Errorf("%s is the database of another program", path)
+	}
+	v, err := c.metaInt(metaFormat)
+	if err != nil {
+		return 0, err
+	}
+	if v == 0 {
+		return formatVersion, nil
+	}
+	return int(v), nil
+}
+
+func createFile(c *session) error {
+	schema, err := schemaSQL()
+	if err != nil {
+		return err
+	}
+	for _, q := range []string{fmt.Sprintf("PRAGMA page_size = %d", pageBytes), "PRAGMA journal_mode = WAL", "BEGIN IMMEDIATE"} {
+		if err := c.exec(q); err != nil {
+			return err
+		}
+	}
+	if err := createSchema(c, schema); err != nil {
+		return errors.Join(err, c.exec("ROLLBACK"))
+	}
+	return c.exec("COMMIT")
+}
+
+func createSchema(c *session, schema string) error {
+	// Another process may have been first.
+	if n, err := c.count("SELECT count(*) FROM sqlite_schema"); err != nil || n > 0 {
+		return err
+	}
+	if _, err := c.conn.ExecContext(background, schema); err != nil {
+		return err
+	}
+	if err := c.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		return err
+	}
+	return c.exec("INSERT INTO meta (key, value) VALUES (?, ?), (?, 0)", metaFormat, formatVersion, metaRan)
+}

@@ -1,0 +1,151 @@
+package localstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"sidekeep/localstore/record"
+)
+
+// Status counts everything, in one snapshot.
+func (s *Store) Status(ctx context.Context) (st Status, err error) {
+	err = s.read(ctx, func(c *session) error {
+		st = Status{Kinds: map[record.Kind]KindStatus{}}
+		kinds, err := c.kinds()
+		if err != nil {
+			return err
+		}
+		for _, k := range kinds {
+			st.Kinds[k] = KindStatus{}
+		}
+		if err := c.countRecords(&st); err != nil {
+			return err
+		}
+		if err := c.cloudStates(&st); err != nil {
+			return err
+		}
+		if err := c.countBlobs(&st.Blobs); err != nil {
+			return err
+		}
+		if st.Stale, err = c.count("SELECT count(*) FROM stale"); err != nil {
+			return err
+		}
+		if st.Problems, err = c.problems(); err != nil {
+			return err
+		}
+		if _, err := c.metaBytes(metaReplica, st.Replica[:]); err != nil {
+			return err
+		}
+		_, err = c.metaBytes(metaEpoch, st.Epoch[:])
+		return err
+	})
+	if err != nil {
+		return Status{}, fmt.Errorf("status: %w", err)
+	}
+	st.WALBytes = s.walBytes()
+	return st, nil
+}
+
+func (s *Store) walBytes() int64 {
+	fi, err := os.Stat(s.path + "-wal")
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
+
+// kinds returns the kinds that have records, and the five known ones, in order of priority.
+func (c *session) kinds() ([]record.Kind, error) {
+	kinds := slices.Clone(record.Kinds[:])
+	// A loose index scan: one step for each kind, not for each record.
+	err := c.each(func(scan func(...any) error) error {
+		var k record.Kind
+		if err := scan(&k); err != nil {
+			return err
+		}
+		if !slices.Contains(kinds, k) {
+			kinds = append(kinds, k)
+		}
+		return nil
+	}, `WITH RECURSIVE k(kind) AS (SELECT min(kind) FROM record UNION ALL SELECT (SELECT min(kind) FROM record WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL)
+ SELECT kind FROM k WHERE kind IS NOT NULL UNION SELECT kind FROM cloud`)
+	slices.SortStableFunc(kinds, func(a, b record.Kind) int {
+		return cmp.Or(cmp.Compare(a.Priority(), b.Priority()), cmp.Compare(a, b))
+	})
+	return kinds, err
+}
+
+func (c *session) countRecords(st *Status) error {
+	for _, q := range []struct {
+		query string
+		set   func(*KindStatus, int)
+	}{
+		{"SELECT kind, count(*) FROM record WHERE deleted = 0 GROUP BY kind", func(k *KindStatus, n int) { k.Live = n }},
+		{"SELECT kind, count(*) FROM record WHERE deleted = 1 GROUP BY kind", func(k *KindStatus, n int) { k.Deleted = n }},
+		{"SELECT kind, count(*) FROM record WHERE conflicts > 0 AND deleted = 0 GROUP BY kind", func(k *KindStatus, n int) { k.Conflicts = n }},
+		{"SELECT kind, count(*) FROM dirty WHERE hold = 1 GROUP BY kind", func(k *KindStatus, n int) { k.Held = n }},
+		{`SELECT kind, count(*) FROM (SELECT n, kind FROM outbox UNION
+ SELECT d.n, d.kind FROM dirty d JOIN record r ON r.n = d.n WHERE NOT (r.vid IS NULL AND r.deleted)) GROUP BY kind`, func(k *KindStatus, n int) { k.Unsynced = n }},
+	} {
+		err := c.each(func(scan func(...any) error) error {
+			var kind record.Kind
+			var n int
+			if err := scan(&kind, &n); err != nil {
+				return err
+			}
+			k := st.Kinds[kind]
+			q.set(&k, n)
+			st.Kinds[kind] = k
+			return nil
+		}, q.query)
+		if err != nil {
+			return err
+		}
+	}
+	for kind, k := range st.Kinds {
+		var err error
+		if k.Digest, err = c.digest(kind); err != nil {
+			return err
+		}
+		st.Kinds[kind] = k
+	}
+	return nil
+}
+
+func (c *session) cloudStates(st *Status) error {
+	return c.each(func(scan func(...any) error) error {
+		var kind record.Kind
+		var count, head, at sql.NullInt64
+		var sum, epoch []byte
+		if err := scan(&kind, &count, &sum, &epoch, &head, &at); err != nil {
+			return err
+		}
+		if sum == nil {
+			return nil
+		}
+		d, err := toDigest(count.Int64, sum)
+		if err != nil {
+			return err
+		}
+		k := st.Kinds[kind]
+		k.Cloud = CloudState{Digest: d, Head: uint64(head.Int64)}
+		copy(k.Cloud.Epoch[:], epoch)
+		if at.Valid {
+			k.Cloud.ProvenAt = time.Unix(at.Int64, 0)
+		}
+		st.Kinds[kind] = k
+		return nil
+	}, "SELECT kind, count, sum, proven_epoch, head, proven_at FROM cloud")
+}
+
+func (c *session) countBlobs(b *BlobStatus) error {
+	_, err := c.one([]any{&b.Chunks, &b.Missing, &b.Unsent, &b.Bytes}, `SELECT count(*), coalesce(sum(size IS NULL), 0),
+ coalesce(sum(size IS NOT NULL AND sent = 0), 0), coalesce(sum(size), 0)
+ FROM chunk WHERE EXISTS (SELECT 1 FROM chunk_ref WHERE chunk_ref.chunk = chunk.n)`)
+	return err
+}
