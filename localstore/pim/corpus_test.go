@@ -2,6 +2,7 @@ package pim_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"sidekeep/localstore/pim"
 	"sidekeep/localstore/record"
@@ -392,3 +394,146 @@ func unique(s []string) []string {
 func pictureTable(t *testing.T, dir string) string { return "" }
 
 func writeCorpusTable(t *testing.T, table string, places []string, pictures string) {}
+
+// TestCorpusValues decodes and encodes every line of the corpus: what does not
+// come back exactly is what the store must keep raw. A third of that is a sign
+// that something is wrong.
+func TestCorpusValues(t *testing.T) {
+	lines, exact, tagged := 0, 0, map[string]int{}
+	eachObject(t, func(o pim.Object) {
+		for _, f := range o.Fields {
+			value, head := pim.Decode(o.Kind, f.Key, f.Line)
+			checkUTF8(t, value)
+			back, err := pim.Encode(o.Kind, f.Key, value, head)
+			if lines++; err == nil && bytes.Equal(back, f.Line) {
+				exact++
+				continue
+			}
+			name, _, _ := strings.Cut(f.Key, ".")
+			tagged[name]++
+			if err != nil {
+				continue
+			}
+			// What was written instead must mean the same, and then be stable.
+			again, head2 := pim.Decode(o.Kind, f.Key, back)
+			if fmt.Sprint(again) != fmt.Sprint(value) {
+				t.Errorf("%s: %q\nbecame %q\nwhich means %q\nnot %q", f.Key, f.Line, back, again, value)
+			}
+			if stable, err := pim.Encode(o.Kind, f.Key, again, head2); err != nil || !bytes.Equal(stable, back) {
+				t.Errorf("%s: %q is not stable: %q %v", f.Key, back, stable, err)
+			}
+		}
+	})
+	t.Logf("%d of %d lines are written back exactly; the others: %v", exact, lines, tagged)
+	if exact*100 < lines*97 {
+		t.Errorf("only %d of %d lines can be written back exactly", exact, lines)
+	}
+}
+
+func checkUTF8(t *testing.T, value any) {
+	switch v := value.(type) {
+	case string:
+		if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+			t.Errorf("not UTF-8 or with a zero: %q", v)
+		}
+	case []any:
+		for _, e := range v {
+			checkUTF8(t, e)
+		}
+	default:
+		t.Errorf("a value is a %T", value)
+	}
+}
+
+// TestCorpusEdit changes one field of every record and compares the export with
+// that of the untouched one: exactly one line differs.
+func TestCorpusEdit(t *testing.T) {
+	edits := map[record.Kind]string{record.Contacts: "NOTE", record.Events: "LOCATION", record.Tasks: "SUMMARY", record.Notes: "SUMMARY"}
+	bs, n := blobStore{}, 0
+	eachObject(t, func(o pim.Object) {
+		bs.fill(t, &o)
+		before := naiveLines(exportAll(t, bs, o.Kind, []pim.Object{o}))
+		fields, err := pim.Apply(o.Kind, o.Fields, edits[o.Kind], "Changed, with\na new line; and ü")
+		if errors.Is(err, pim.ErrKey) && pim.ColumnsOf(o.Kind, o.Fields).Start == "" {
+			return // a time zone or VFREEBUSY: no entry to edit
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		was, soft := false, false
+		for _, f := range o.Fields {
+			if i := slices.IndexFunc(fields, func(g record.Field) bool { return g.Key == f.Key }); i < 0 || !bytes.Equal(fields[i].Line, f.Line) {
+				was, soft = true, bytes.Contains(f.Line, []byte("\n"))
+			}
+		}
+		o.Fields = fields
+		after := naiveLines(exportAll(t, bs, o.Kind, []pim.Object{o}))
+		gone, came := missing(before, after), missing(after, before)
+		switch n++; {
+		case was && !soft && (len(gone) != 1 || len(came) < 1 || len(before)-1 != len(after)-len(came)):
+			t.Errorf("edit changed %q to %q", gone, came)
+		case !was && (len(gone) > 0 || len(before) != len(after)-len(came)):
+			t.Errorf("adding a field changed %q to %q", gone, came)
+		}
+		for _, l := range came {
+			if !strings.Contains(l, "Changed") && !strings.Contains(strings.ToUpper(strings.Join(came, "")), "QUOTED-PRINTABLE") {
+				t.Errorf("edit also brought %q", l)
+			}
+		}
+		// Removed again, a field that was not there leaves no trace.
+		if !was {
+			fields, err = pim.Apply(o.Kind, fields, edits[o.Kind], "")
+			if err != nil || len(missing(before, naiveLines(exportAll(t, bs, o.Kind, []pim.Object{{Kind: o.Kind, Fields: fields}})))) > 0 {
+				t.Errorf("adding and removing a field changed the record: %v", err)
+			}
+		}
+	})
+	t.Logf("%d records edited", n)
+}
+
+// TestCorpusPair brings every record back as if edited elsewhere: all keys stay.
+func TestCorpusPair(t *testing.T) {
+	bs := blobStore{}
+	eachObject(t, func(o pim.Object) {
+		bs.fill(t, &o)
+		// Keys as they would be after a life of edits: other tags.
+		old := slices.Clone(o.Fields)
+		for i := range old {
+			if head, tag, ok := strings.Cut(old[i].Key, "."); ok && !strings.Contains(tag, "/") && head != "VTIMEZONE" && !strings.Contains(head, "/") {
+				old[i].Key = fmt.Sprintf("%s.q%d", head, i)
+			}
+		}
+		paired := pim.Pair(o.Kind, old, o.Fields)
+		want, got := map[string]string{}, map[string]string{}
+		for i := range old {
+			want[old[i].Key], got[paired[i].Key] = string(old[i].Line), string(paired[i].Line)
+		}
+		for k := range want {
+			if want[k] != got[k] {
+				t.Errorf("key %s: line %q became %q", k, want[k], got[k])
+			}
+		}
+		if merged := pim.Merge(o.Kind, o.Fields, o.Fields); !slices.EqualFunc(merged, o.Fields, func(a, b record.Field) bool {
+			return a.Key == b.Key && bytes.Equal(a.Line, b.Line)
+		}) {
+			t.Errorf("importing the same record again changes it")
+		}
+	})
+}
+
+func eachObject(t *testing.T, do func(o pim.Object)) {
+	err := filepath.WalkDir(corpusDir(t), func(path string, d fs.DirEntry, err error) error {
+		ext := filepath.Ext(path)
+		if err != nil || d.IsDir() || ext != ".vcf" && ext != ".ics" {
+			return err
+		}
+		_, err = pim.ImportFile(path, func(o pim.Object) error {
+			do(o)
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -28,13 +28,14 @@ var contactTypes = map[string]valueType{
 	"N": structured, "ADR": structured, "ORG": structured, "GENDER": structured,
 	"CATEGORIES": list, "NICKNAME": list,
 	"FN": text, "TITLE": text, "ROLE": text, "NOTE": text, "LABEL": text, "NAME": text, "SORT-STRING": text,
-	"BDAY": verbatim, "REV": verbatim, "UID": verbatim, "VERSION": verbatim, "GEO": verbatim,
+	"BDAY": verbatim, "REV": verbatim, "UID": verbatim, "PRODID": verbatim, "VERSION": verbatim, "GEO": verbatim,
 	"BEGIN": verbatim, "END": verbatim, "LINE": verbatim, "PHOTO": verbatim, "KEY": verbatim, "LOGO": verbatim, "SOUND": verbatim,
 }
 
 var calendarTypes = map[string]valueType{
 	"CATEGORIES": list, "RESOURCES": list,
 	"SUMMARY": text, "DESCRIPTION": text, "LOCATION": text, "COMMENT": text, "CONTACT": text, "TZNAME": text, "NAME": text,
+	"X-WR-CALNAME": text, "X-WR-CALDESC": text, "PRODID": verbatim, "METHOD": verbatim,
 	"DTSTART": verbatim, "DTEND": verbatim, "DUE": verbatim, "DURATION": verbatim, "RRULE": verbatim, "EXRULE": verbatim,
 	"RDATE": verbatim, "EXDATE": verbatim, "RECURRENCE-ID": verbatim, "DTSTAMP": verbatim, "CREATED": verbatim,
 	"LAST-MODIFIED": verbatim, "COMPLETED": verbatim, "TRIGGER": verbatim, "UID": verbatim, "GEO": verbatim,
