@@ -101,7 +101,7 @@ func (r *componentReader) component(first logical) *component {
 	root := &component{name: markerName(first.text), begin: first.text, no: first.no}
 	stack := []*component{root}
 	for {
-		l, ok := r.lines.next()
+		l, ok := r.read()
 		top := stack[len(stack)-1]
 		switch {
 		case !ok:
@@ -175,20 +175,42 @@ func isAgent(line []byte) bool {
 	return ok && equalFold(p.name, "AGENT") && len(bytes.TrimSpace(p.value)) == 0
 }
 
-// rawBlock reads up to the END that balances the BEGIN line first, and returns
-// everything joined by line feeds.
+// rawBlock reads the component that the BEGIN line first opens, with all that is
+// inside it, and returns it joined by line feeds. ENDs that are missing are added,
+// so that what is written can be read again.
 func (r *componentReader) rawBlock(first logical) []byte {
 	b := bytes.Clone(first.text)
-	for depth := 1; depth > 0; {
-		l, ok := r.lines.next()
-		if !ok {
-			r.problem(first.no, "this component has no END before the file ends; kept up to there", Repaired)
+	names := []string{markerName(first.text)}
+	open := map[string]int{names[0]: 1}
+	closeTop := func() (name string) {
+		name = names[len(names)-1]
+		names, open[name] = names[:len(names)-1], open[name]-1
+		return name
+	}
+	for len(names) > 0 {
+		l, ok := r.read()
+		name := ""
+		switch {
+		case ok && isMarker(l.text, "BEGIN"):
+			name = markerName(l.text)
+			names, open[name] = append(names, name), open[name]+1
+		case ok && isMarker(l.text, "END"):
+			name = markerName(l.text)
+		}
+		if !ok || isMarker(l.text, "END") && open[name] == 0 {
+			r.problem(first.no, "this component has no END before an outer one ends; kept up to there", Repaired)
+			for len(names) > 0 {
+				b = append(append(b, "\nEND:"...), closeTop()...)
+			}
+			if ok {
+				r.pending = &l
+			}
 			return b
 		}
-		if isMarker(l.text, "BEGIN") {
-			depth++
-		} else if isMarker(l.text, "END") {
-			depth--
+		if isMarker(l.text, "END") {
+			for top := closeTop(); top != name; top = closeTop() {
+				b = append(append(b, "\nEND:"...), top...)
+			}
 		}
 		b = append(append(b, '\n'), l.text...)
 	}

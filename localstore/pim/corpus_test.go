@@ -430,7 +430,7 @@ func TestCorpusValues(t *testing.T) {
 	}
 }
 
-func checkUTF8(t *testing.T, value any) {
+func checkUTF8(t testing.TB, value any) {
 	switch v := value.(type) {
 	case string:
 		if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
