@@ -69,7 +69,7 @@ func (a *app) run(ctx context.Context, verbose bool) (err error) {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
-	s, err := h.openStore(ctx, log)
+	s, err := a.openStore(ctx, h, log)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func lockError(h *home, err error) error {
 // making, and returns nil as soon as a session has begun. It uses the home's
 // own store, so that the cloud sees one replica.
 func (a *app) askCloud(ctx context.Context, h *home) error {
-	s, err := h.openStore(ctx, nil)
+	s, err := a.openStore(ctx, h, nil)
 	if err != nil {
 		return err
 	}

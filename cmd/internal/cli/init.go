@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -53,14 +54,14 @@ account id that init prints.`,
 		Example: `  sidekeep init --cloud wss://cloud.example.org --name kitchen-phone
   sidekeep --home /tmp/one init --cloud ws://127.0.0.1:8080 --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), flags) },
 	}
 	flags.register(cmd)
 	a.jsonFlag(cmd)
 	return cmd
 }
 
-func (a *app) init(flags cloudFlags) error {
+func (a *app) init(ctx context.Context, flags cloudFlags) error {
 	cfg, err := flags.config(true)
 	if err != nil {
 		return err
@@ -87,6 +88,13 @@ func (a *app) init(flags cloudFlags) error {
 	}
 	if err := s.write(id, cfg); err != nil {
 		return &Error{Op: "make home", Object: dir, Cause: err}
+	}
+	store, err := a.openStore(ctx, &home{dir: s.path(), config: cfg, identity: id}, nil)
+	if err != nil {
+		return err
+	}
+	if err := store.Close(); err != nil {
+		return explain("make the database", err)
 	}
 	// The words come before the home: words without a home can be thrown away,
 	// a home whose words nobody has seen can not be joined.

@@ -47,7 +47,7 @@ func (a *app) status(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	s, err := readStatus(ctx, h)
+	s, err := a.readStatus(ctx, h)
 	if err != nil {
 		return explain("read the status", err)
 	}
@@ -61,7 +61,7 @@ func (a *app) status(ctx context.Context, all bool) error {
 }
 
 // readStatus asks the agent that runs, or the store if none does.
-func readStatus(ctx context.Context, h *home) (agent.Status, error) {
+func (a *app) readStatus(ctx context.Context, h *home) (agent.Status, error) {
 	client, err := agent.Connect(ctx, h.dir)
 	if err == nil {
 		s, err := client.Status(ctx)
@@ -71,7 +71,7 @@ func readStatus(ctx context.Context, h *home) (agent.Status, error) {
 	} else if !errors.Is(err, agent.ErrNoAgent) {
 		return agent.Status{}, err
 	}
-	store, err := h.openStore(ctx, nil)
+	store, err := a.openStore(ctx, h, nil)
 	if err != nil {
 		return agent.Status{}, err
 	}

@@ -5,14 +5,20 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"sidekeep/localstore"
 	"sidekeep/localstore/record"
 )
 
-// openStore opens the database of the home.
-func (h *home) openStore(ctx context.Context, log *slog.Logger) (*localstore.Store, error) {
+// openStore opens the database of a home. init and join have made one; if it is
+// gone, a new one starts empty, which nobody should have to find out alone.
+func (a *app) openStore(ctx context.Context, h *home, log *slog.Logger) (*localstore.Store, error) {
+	if filepath.Base(h.dir) != stageDir && !exists(filepath.Join(h.data(), localstore.FileName)) {
+		fmt.Fprintf(a.stderr, "sidekeep: the database is gone from %s; beginning with an empty one\nhint: 'sidekeep sync' fetches what the cloud has; if you have the old %s, stop all of sidekeep and put it back first\n",
+			escape(h.data()), localstore.FileName)
+	}
 	s, err := localstore.Open(ctx, h.data(), localstore.Options{
 		Hasher:  h.identity.Keys(),
 		Log:     log,
@@ -30,7 +36,7 @@ func (a *app) withStore(ctx context.Context, use func(*home, *localstore.Store) 
 	if err != nil {
 		return err
 	}
-	s, err := h.openStore(ctx, nil)
+	s, err := a.openStore(ctx, h, nil)
 	if err != nil {
 		return err
 	}

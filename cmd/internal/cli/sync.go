@@ -108,7 +108,7 @@ func syncThere(ctx context.Context, h *home, p *progress) (last *agent.Status, e
 }
 
 func (a *app) syncHere(ctx context.Context, h *home, p *progress) (last *agent.Status, err error) {
-	s, err := h.openStore(ctx, nil)
+	s, err := a.openStore(ctx, h, nil)
 	if err != nil {
 		return nil, err
 	}
