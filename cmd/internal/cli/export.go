@@ -153,24 +153,24 @@ func (x *exporter) folder(ctx context.Context, dir string) error {
 	}
 	p := newProgress(x.app.stderr)
 	written, failed := 0, 0
+	var unwritten error
 	for item, err := range x.items(ctx) {
 		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
 			return err
 		}
 		name := filepath.Base(pim.FileName(x.kind, item))
 		err := writeWhole(filepath.Join(dir, name), func(w io.Writer) error {
 			return pim.ExportFile(w, x.kind, item, x.options)
 		})
+		var disk *fs.PathError
 		switch {
-		case errors.Is(err, localstore.ErrChunk):
+		case errors.As(err, &disk), ctx.Err() != nil:
+			return err
+		case err != nil:
 			failed++
+			unwritten = errors.Join(unwritten, err)
 			p.line("%s: not written: %v", shortID(item.ID), err)
 			continue
-		case err != nil:
-			return err
 		}
 		written++
 		p.show("exporting: %s", count(written, "file"))
@@ -181,7 +181,11 @@ func (x *exporter) folder(ctx context.Context, dir string) error {
 	}
 	fmt.Fprintf(x.app.stderr, "%s written to %s\n", count(written, "file"), escape(dir))
 	if failed > 0 {
-		return fmt.Errorf("%s not written: %w", count(failed, "record"), localstore.ErrChunk)
+		e := &Error{Op: "export", Object: string(x.kind), Cause: fmt.Errorf("%s of %d not written", count(failed, "record"), written+failed)}
+		if errors.Is(unwritten, localstore.ErrChunk) {
+			e.Hint = "'sidekeep sync' fetches pieces that have not arrived yet"
+		}
+		return e
 	}
 	return nil
 }
