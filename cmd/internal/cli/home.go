@@ -134,10 +134,11 @@ func (a *app) beginStage(dir, command string) (*stage, error) {
 	if err != nil {
 		return nil, &Error{Op: command, Cause: err}
 	}
+	if exists(filepath.Join(dir, identityFile)) {
+		return nil, refuse(errors.New("this home has an account already"), elsewhere)
+	}
 	for _, e := range entries {
 		switch e.Name() {
-		case identityFile:
-			return nil, refuse(errors.New("this home has an account already"), elsewhere)
 		case dataDir:
 			return nil, noHome(dir)
 		case lockFile, configFile, stageDir:

@@ -30,7 +30,11 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	return &progress{w: w, terminal: isTerminal(w), now: time.Now}
+	p := &progress{w: w, terminal: isTerminal(w), now: time.Now}
+	if !p.terminal {
+		p.last = p.now() // a command that is soon done logs no progress
+	}
+	return p
 }
 
 // show reports the state; it prints at most as often as makes sense.

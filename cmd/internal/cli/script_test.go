@@ -27,8 +27,7 @@ func TestMain(m *testing.M) {
 // of testscript they have
 //
 //	exits CODE COMMAND...   run a command that must end with that exit code
-//	json FILE PATH WANT     the value at PATH (a.0.b; # counts) of a JSON file is WANT
-//	words FILE              write the words in the JSON output of init to FILE
+//	json FILE PATH WANT     the value at PATH (a/0/b; len counts) of a JSON file is WANT
 //	remember NAME FILE [PATH]  put a file's text, or a value in it, into a variable
 //	awaitfile FILE          wait until a file exists and is not empty
 //	mode FILE MODE          the permissions of a file are exactly MODE
@@ -90,13 +89,13 @@ func jsonAt(ts *testscript.TestScript, text, path string) string {
 	for _, p := range strings.Split(path, "/") {
 		switch in := v.(type) {
 		case map[string]any:
-			if p == "#" {
+			if p == "len" {
 				v = float64(len(in))
 				continue
 			}
 			v = in[p]
 		case []any:
-			if p == "#" {
+			if p == "len" {
 				v = float64(len(in))
 				continue
 			}
