@@ -106,7 +106,7 @@ type set struct {
 // Scan implements rangeset.Set.
 func (s set) Scan(lower, upper rangeset.Bound, visit func(rangeset.Item) bool) error {
 	// The index is by record; what a bound says about versions is left to Contains.
-	from, to := []byte(lower), bytes.Repeat([]byte{0xff}, 17)
+	from, to := append([]byte{}, lower...), bytes.Repeat([]byte{0xff}, 17) // never NULL
 	if len(upper) > 0 {
 		to = upper
 	}
