@@ -7,4 +7,4 @@ import (
 	"sidekeep/cmd/internal/lab"
 )
 
-func main() { os.Exit(lab.Main(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(lab.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -169,11 +169,12 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	}
 }
 
-// TestPureMachines holds what makes replay honest: the session machines and the
-// algebra start no goroutine and read no clock.
-func TestPureMachines(t *testing.T) {
+// TestPure holds what makes replay honest: the session machines and the algebra
+// start no goroutine, read no clock and open no connection.
+func TestPure(t *testing.T) {
 	pure := []string{"localstore/record", "localstore/rangeset", "localstore/pim", "syncproto", "syncproto/seal"}
 	clocks := []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
+	addresses := []string{"JoinHostPort", "SplitHostPort", "ParseIP"}
 	for _, p := range parseAll(t) {
 		if !slices.Contains(pure, p.path) {
 			continue
@@ -184,8 +185,9 @@ func TestPureMachines(t *testing.T) {
 				case *ast.GoStmt:
 					t.Errorf("%s: a goroutine in a pure package", relative(t, p.fset.Position(n.Pos()).String()))
 				case *ast.SelectorExpr:
-					if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, n.Sel.Name) {
-						t.Errorf("%s: time.%s in a pure package", relative(t, p.fset.Position(n.Pos()).String()), n.Sel.Name)
+					x, ok := n.X.(*ast.Ident)
+					if ok && (x.Name == "time" && slices.Contains(clocks, n.Sel.Name) || x.Name == "net" && !slices.Contains(addresses, n.Sel.Name)) {
+						t.Errorf("%s: %s.%s in a pure package", relative(t, p.fset.Position(n.Pos()).String()), x.Name, n.Sel.Name)
 					}
 				}
 				return true

@@ -1,0 +1,41 @@
+package lab
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"sidekeep/cmd/internal/cli"
+	"sidekeep/cmd/internal/cloud/cloudcmd"
+)
+
+// roleVariable tells a started copy of the lab's executable which command it is.
+const roleVariable = "SIDEKEEP_LAB_ROLE"
+
+const (
+	roleHandset = "sidekeep"
+	roleCloud   = "sidekeep-cloud"
+)
+
+// actRole runs the command that the environment names, if any.
+func actRole(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int, ok bool) {
+	switch os.Getenv(roleVariable) {
+	case roleHandset:
+		return cli.Main(args, stdin, stdout, stderr), true
+	case roleCloud:
+		return cloudcmd.Main(args, stdin, stdout, stderr), true
+	}
+	return 0, false
+}
+
+// roleEnvironment is this process's environment for a copy in another role,
+// without anything that would change where sidekeep keeps its data.
+func roleEnvironment(role string) []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "SIDEKEEP_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, roleVariable+"="+role)
+}
