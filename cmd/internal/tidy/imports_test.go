@@ -111,7 +111,9 @@ var rules = []struct {
 	{name: "the device's database knows no network", from: within("localstore"),
 		module: []string{"syncproto", "agent", "cmd"}, others: network},
 	// net is there for joining host and port; TestPure looks that nothing else of it is used. dictgen is a program.
-	{name: "the contract is pure", from: func(p string) bool { return within("syncproto")(p) && p != "syncproto/ws" && p != "syncproto/seal/dictgen" },
+	{name: "the contract is pure", from: func(p string) bool {
+		return within("syncproto")(p) && p != "syncproto/ws" && p != "syncproto/seal/dictgen"
+	},
 		module: []string{"localstore", "agent", "cmd"}, others: without(impure, "net")},
 	{name: "the websocket adapter stands on the contract alone", from: within("syncproto/ws"),
 		module: []string{"localstore", "agent", "cmd"}, others: drivers},
