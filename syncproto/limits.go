@@ -36,7 +36,7 @@ const (
 	// ChunkHeaderBytesMax bounds the header of a sealed chunk.
 	ChunkHeaderBytesMax = 128
 	// ChunkBodyBytesMax bounds nonce and ciphertext of a sealed chunk.
-	ChunkBodyBytesMax = ChunkBytes + seal.Overhead
+	ChunkBodyBytesMax = seal.ChunkLengthMax + seal.Overhead
 
 	// PushRecordsMax bounds the versions in one push.
 	PushRecordsMax = 500
