@@ -114,11 +114,21 @@ func (r *componentReader) component(first logical) *component {
 				r.pending = &l
 				return root
 			}
-			for len(stack) > 1 && endsBefore(stack[len(stack)-1].name, name) {
+			for len(stack) > 0 && endsBefore(stack[len(stack)-1].name, name) {
 				r.closed(stack[len(stack)-1:], "another component begins")
 				stack = stack[:len(stack)-1]
 			}
-			if top = stack[len(stack)-1]; len(stack) > NestingMax+1 {
+			if len(stack) == 0 {
+				r.pending = &l
+				return root
+			}
+			top = stack[len(stack)-1]
+			if name == pathCalendar && len(stack) >= calendarsMax {
+				r.rawBlock(l)
+				r.problem(l.no, "calendars are nested too deep", Refused)
+				continue
+			}
+			if depthBelowMain(stack) >= NestingMax && name != pathCalendar {
 				top.items = append(top.items, item{line: r.rawBlock(l), no: l.no})
 				r.problem(l.no, "components are nested too deep; the inner ones are kept as text", Repaired)
 				continue
@@ -145,6 +155,17 @@ func (r *componentReader) component(first logical) *component {
 	}
 }
 
+// depthBelowMain is how many components a new one would stand in, below the
+// main component.
+func depthBelowMain(stack []*component) int {
+	for i := len(stack) - 1; i >= 0; i-- {
+		if stack[i].name == pathCalendar {
+			return len(stack) - i - 2
+		}
+	}
+	return len(stack) - 1
+}
+
 // closed reports components whose END is missing.
 func (r *componentReader) closed(stack []*component, because string) {
 	for _, c := range stack {
@@ -156,7 +177,7 @@ func (r *componentReader) closed(stack []*component, because string) {
 // called open, so that an END is missing.
 func endsBefore(open, inner string) bool {
 	switch inner {
-	case "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE":
+	case "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE", pathCalendar:
 		return open != "VCALENDAR"
 	case "VALARM", "STANDARD", "DAYLIGHT":
 		return open == "VALARM" || open == "STANDARD" || open == "DAYLIGHT"

@@ -104,7 +104,12 @@ func checkObject(t testing.TB, o pim.Object) {
 
 // checkFixpoint exports the objects of a kind and imports them again.
 func checkFixpoint(t testing.TB, bs blobStore, kind record.Kind, objs []pim.Object) {
-	objs = slices.DeleteFunc(slices.Clone(objs), func(o pim.Object) bool { return o.Kind != kind })
+	objs = slices.DeleteFunc(slices.Clone(objs), func(o pim.Object) bool {
+		return o.Kind != kind || !slices.ContainsFunc(o.Fields, func(f record.Field) bool { // time zones alone join others
+			return !strings.HasPrefix(f.Key, "VTIMEZONE.") && strings.Count(f.Key, "/") < 2 && !strings.HasPrefix(f.Key, "VCALENDAR/") ||
+				strings.HasPrefix(f.Key, "VCALENDAR/") && strings.Count(f.Key, "/") > 1
+		})
+	})
 	if len(objs) == 0 || kind == record.Pictures {
 		return
 	}

@@ -10,6 +10,7 @@ const (
 	LineBytesMax        = 24 << 20                 // one unfolded content line
 	PropertiesMax       = 3800                     // lines of one object, markers included
 	NestingMax          = 8                        // components inside a main component
+	calendarsMax        = 4                        // calendars inside calendars
 	ProblemsMax         = 1000                     // problems listed for one file; all are counted
 	PixelsMax           = 1 << 30                  // width times height that is believed
 	MetadataTagsMax     = 4096                     // tags read from one picture

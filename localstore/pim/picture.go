@@ -210,8 +210,8 @@ type boundedReader struct {
 }
 
 const (
-	headerBytesMax = 16 << 20
-	headerSeeksMax = 1 << 16
+	headerBytesMax = 8 << 20
+	headerSeeksMax = 1 << 12
 )
 
 func (b *boundedReader) Read(p []byte) (int, error) {
