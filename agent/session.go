@@ -39,6 +39,7 @@ type session struct {
 
 	end  ending
 	done bool
+	dead bool // the connection is lost: no farewell
 }
 
 type inbound struct {
@@ -84,11 +85,12 @@ func (s *session) run(ctx context.Context, once bool) ending {
 
 	cancel()
 	close(s.outbox)
-	select { // let the farewell out
-	case <-writerDone:
-		conn.Close(ws.StatusNormal, "")
-	case <-time.After(farewellMax):
-		conn.CloseNow()
+	if !s.dead {
+		select { // let the farewell out
+		case <-writerDone:
+			conn.Close(ws.StatusNormal, "")
+		case <-time.After(farewellMax):
+		}
 	}
 	stop()
 	conn.CloseNow()
@@ -226,7 +228,7 @@ func (s *session) lost(err error) {
 			return
 		}
 	}
-	s.done = true
+	s.done, s.dead = true, true
 	s.end.err, s.end.retry = fmt.Errorf("%w: %w", ErrNotReachable, err), syncproto.RetryBackoff
 	var protocol *syncproto.Error
 	if errors.As(err, &protocol) {

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"sidekeep/syncproto/seal"
 )
 
 // target is a cloud's address.
@@ -21,17 +23,18 @@ func parseTarget(raw string, allowPlain bool) (target, error) {
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Scheme != "ws" && u.Scheme != "wss" {
 		return target{}, fmt.Errorf("%q is not a ws:// or wss:// address", raw)
 	}
-	host, port := strings.ToLower(u.Hostname()), u.Port()
-	if port == "" {
-		port = map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
+	origin, err := seal.Origin(raw)
+	if err != nil {
+		return target{}, err
 	}
+	host := strings.ToLower(u.Hostname())
 	if u.Scheme == "ws" && !allowPlain && !isLoopback(host) {
 		return target{}, fmt.Errorf("%s: %w: ws:// is for loopback only", host, ErrPlain)
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/sync"
 	}
-	return target{url: u.String(), origin: u.Scheme + "://" + net.JoinHostPort(host, port), tls: u.Scheme == "wss"}, nil
+	return target{url: u.String(), origin: origin, tls: u.Scheme == "wss"}, nil
 }
 
 func isLoopback(host string) bool {
