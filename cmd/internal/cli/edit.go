@@ -135,9 +135,13 @@ func (a *app) set(ctx context.Context, s *localstore.Store, prefix string, args 
 	if err != nil {
 		return err
 	}
-	keys := make([]string, len(pairs))
-	for i, p := range pairs {
-		keys[i] = p.key
+	before, err := s.Get(ctx, id)
+	if err != nil {
+		return explain("read "+shortID(id), err)
+	}
+	var keys []string
+	for _, p := range pairs {
+		keys = append(keys, meant(before.Kind, before.Fields, p.key)...)
 	}
 	change := func(kind record.Kind, fields []record.Field) ([]record.Field, error) {
 		var err error
@@ -159,6 +163,27 @@ func (a *app) set(ctx context.Context, s *localstore.Store, prefix string, args 
 		return a.printJSON(shapeOf(&r))
 	}
 	return a.show(&r, false)
+}
+
+// meant gives the keys of the fields that key, which may be one for people,
+// stands for: those that removing it would take away. They are written even if
+// their values stay, so that setting a field settles its conflict.
+func meant(kind record.Kind, fields []record.Field, key string) []string {
+	rest, err := pim.Apply(kind, fields, key, "")
+	if err != nil || strings.HasSuffix(key, "+") {
+		return nil
+	}
+	left := make(map[string]bool, len(rest))
+	for _, f := range rest {
+		left[f.Key] = true
+	}
+	var keys []string
+	for _, f := range fields {
+		if !left[f.Key] {
+			keys = append(keys, f.Key)
+		}
+	}
+	return keys
 }
 
 func (a *app) rmCommand() *cobra.Command {
