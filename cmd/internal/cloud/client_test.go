@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,6 +61,7 @@ func (d *device) sibling() *device {
 	d.t.Helper()
 	o := &device{t: d.t, keys: d.keys}
 	id := *d.id
+	id.Chain = slices.Clone(id.Chain)
 	o.id = &id
 	rand.Read(o.replica[:])
 	return o
@@ -69,6 +71,9 @@ func (d *device) dial(c *cloudtest.Cloud) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	if d.conn != nil {
+		d.conn.CloseNow()
+	}
 	conn, err := ws.Dial(ctx, c.URL+"/sync", ws.DialOptions{})
 	if err != nil {
 		d.t.Fatal(err)

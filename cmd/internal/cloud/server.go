@@ -57,6 +57,7 @@ type Server struct {
 	mu       sync.Mutex // guards what follows
 	stopping bool
 	open     int // connections
+	sessions map[*session]bool
 	all      sync.WaitGroup
 }
 
@@ -80,7 +81,7 @@ func New(c Config) (*Server, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	s := &Server{conf: c, hub: newHub(), metrics: newMetrics(), draining: make(chan struct{})}
+	s := &Server{conf: c, hub: newHub(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{}}
 	if len(c.Origins) == 0 {
 		return nil, fmt.Errorf("new server: %w", ErrOrigins)
 	}
@@ -176,7 +177,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener, tlsConf *tls.Config) e
 }
 
 // Drain ends all sessions with a bye, refuses new ones, and returns when all
-// have ended. Draining twice is harmless.
+// have ended. A session that takes longer than DrainTime is cut. Draining twice
+// is harmless.
 func (s *Server) Drain() {
 	s.mu.Lock()
 	if !s.stopping {
@@ -184,7 +186,25 @@ func (s *Server) Drain() {
 		close(s.draining)
 	}
 	s.mu.Unlock()
+	late := time.AfterFunc(s.conf.DrainTime, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.sessions {
+			c.cancel()
+		}
+	})
+	defer late.Stop()
 	s.all.Wait()
+}
+
+func (s *Server) track(c *session, open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if open {
+		s.sessions[c] = true
+	} else {
+		delete(s.sessions, c)
+	}
 }
 
 // expire removes what was kept long enough, now and once a day.

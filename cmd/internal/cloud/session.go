@@ -52,6 +52,8 @@ func newSession(s *Server, conn *ws.Conn, nonce syncproto.Nonce) *session {
 func (c *session) run(full bool) {
 	m := c.server.metrics
 	m.sessions.Inc()
+	c.server.track(c, true)
+	defer c.server.track(c, false)
 	readerDone := make(chan struct{})
 	go func() {
 		defer close(readerDone)
