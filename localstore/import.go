@@ -73,7 +73,12 @@ func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
 	if err != nil {
 		return ImportResult{}, fmt.Errorf("record %s: %w", id, err)
 	}
-	fields = pim.Merge(o.Kind, old, fields)
+	if o.ByContent {
+		// It began as this very content: edits since then are newer.
+		fields = old
+	} else {
+		fields = pim.Merge(o.Kind, old, fields)
+	}
 	if !r.deleted && sameFields(old, fields) {
 		return ImportResult{id, Unchanged}, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"sidekeep/localstore/record"
 )
@@ -31,29 +32,29 @@ func schemaObjects(c *session) ([]object, error) {
 }
 
 // wantedObjects gives the objects that the schema files make, in an order in
-// which they can be made.
-func wantedObjects(ctx context.Context) ([]object, error) {
+// which they can be made. They are constant, so they are computed once.
+var wantedObjects = sync.OnceValues(func() ([]object, error) {
 	schema, err := schemaSQL()
 	if err != nil {
 		return nil, err
 	}
 	db := openPool("file::memory:", 1, false)
 	defer db.Close()
-	conn, err := db.Conn(ctx)
+	conn, err := db.Conn(background)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, schema); err != nil {
+	if _, err := conn.ExecContext(background, schema); err != nil {
 		return nil, fmt.Errorf("schema files: %w", err)
 	}
 	return schemaObjects(&session{conn: conn, stmts: map[string]*sql.Stmt{}})
-}
+})
 
 // checkSchema compares the schema with the one that belongs to this format,
 // puts right what other programs changed, and reports it (SECURITY rule 11).
 func (s *Store) checkSchema(ctx context.Context) error {
-	want, err := wantedObjects(ctx)
+	want, err := wantedObjects()
 	if err != nil {
 		return err
 	}

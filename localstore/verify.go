@@ -33,7 +33,7 @@ func (s *Store) Verify(ctx context.Context, progress func(float64)) (VerifyRepor
 		progress = func(float64) {}
 	}
 	var report VerifyReport
-	want, err := wantedObjects(ctx)
+	want, err := wantedObjects()
 	if err == nil {
 		err = s.read(ctx, func(c *session) error {
 			v := verifier{ctx, s, c, &report}
