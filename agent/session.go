@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -37,9 +38,10 @@ type session struct {
 	armed  map[syncproto.DeviceTimerID]*time.Timer
 	keeper *keeper
 
-	end  ending
-	done bool
-	dead bool // the connection is lost: no farewell
+	end   ending
+	done  bool
+	dead  bool  // the connection is lost: no farewell
+	cause error // why the writer or the keeper gave the connection up
 }
 
 type inbound struct {
@@ -164,12 +166,14 @@ func (s *session) loop(ctx context.Context) {
 		select {
 		case in := <-s.inbox:
 			if in.err != nil {
-				s.lost(in.err)
+				s.lost(cmp.Or(s.cause, in.err))
 				break
 			}
 			s.handle(syncproto.DeviceReceived{Message: in.m})
 		case err := <-s.broken:
-			s.lost(err)
+			// What was read before that is still handed over, then the end.
+			s.cause = err
+			s.conn.CloseNow()
 		case <-s.a.cfg.Store.Wake():
 			s.handle(syncproto.DeviceChanged{})
 		case <-s.a.kicked:

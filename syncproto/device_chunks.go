@@ -9,7 +9,7 @@ import (
 
 // How chunks are asked for and kept.
 const (
-	wantMax         = 256       // chunks asked for at once
+	wantMax         = 16        // chunks asked for at once: what a cut can cost twice
 	keepMax         = 8         // chunks stored in one commit
 	wantFirstMillis = 250       // before chunks that the cloud lacked are asked for again
 	wantMaxMillis   = 5 * 60000 // the longest time between two such questions
