@@ -99,122 +99,168 @@ func (d *decoder) vector() Vector {
 	return v
 }
 
-// head is what stands about a key before the entries.
-type head struct {
-	key   string
-	count int
+// row is one entry on its way out of the columns.
+type row struct {
+	flags  byte
+	length int // of the line; -1 = up to the line feed
+	name   string
+	entry  Entry
 }
+
+// first reports whether the row at i is the first of its key.
+func first(rows []row, i int) bool { return i == 0 || rows[i-1].flags&flagSame == 0 }
 
 func (d *decoder) version() *Version {
 	if f := d.bytes(1); d.err == nil && f[0] != formatCanonical {
 		d.fail("unknown format")
 	}
 	v := &Version{Vector: d.vector()}
-	heads := d.heads()
-	v.Fields = make(map[string][]Entry, len(heads))
-	replicas := v.Vector.Replicas()
-	lengths := make([]int, 0, len(heads)+4)
-	prev := beforeFirst
-	lines := 0
-	for _, h := range heads {
-		es := make([]Entry, 0, h.count)
-		for j := 0; j < h.count && d.err == nil; j++ {
-			e, n := d.entry(&prev, v.Vector, replicas)
-			es = append(es, e)
-			lengths = append(lengths, n)
-			lines += n
-			prev = Entry{Dot: e.Dot, Pos: e.Pos}
-		}
-		if _, twice := v.Fields[h.key]; twice {
-			d.fail("a key twice")
-		}
-		v.Fields[h.key] = es
+	rows := make([]row, d.count(2))
+	if len(rows) > EntriesMax {
+		d.fail("too many entries")
+		return v
 	}
-	// One copy for all lines; each is capped so that appending to one can not
-	// reach into the next.
-	text := bytes.Clone(d.bytes(lines))
-	for _, h := range heads {
-		es := v.Fields[h.key]
-		for j := 0; j < len(es) && d.err == nil; j++ {
-			n := lengths[0]
-			es[j].Line, text, lengths = text[:n:n], text[n:], lengths[1:]
-		}
-	}
+	d.flags(rows)
+	d.names(rows)
+	d.details(rows, v.Vector)
+	d.lines(rows)
 	if d.err == nil {
-		d.checkOrder(v, heads)
+		v.Fields = d.fields(rows)
 	}
 	return v
 }
 
-func (d *decoder) heads() []head {
-	n := d.count(3)
-	heads := make([]head, 0, n)
-	entries := 0
-	for i := 0; i < n && d.err == nil; i++ {
-		key := string(d.bytes(d.count(1)))
-		m := d.count(2)
-		if entries += m; key == "" || m == 0 || entries > len(d.b)/2 {
-			d.fail("bad key")
+func (d *decoder) flags(rows []row) {
+	for i, f := range d.bytes(len(rows)) {
+		rows[i].flags = f
+		form := f & (flagKeyName | flagKeySuffix)
+		if form == flagKeyName|flagKeySuffix || form != 0 && !first(rows, i) || f&flagSame != 0 && i == len(rows)-1 {
+			d.fail("bad flags")
 		}
-		heads = append(heads, head{key, m})
 	}
-	return heads
 }
 
-// checkOrder checks that the keys stand in the order of the record's lines.
-func (d *decoder) checkOrder(v *Version, heads []head) {
-	pos := func(h head) uint32 {
-		es := v.Fields[h.key]
-		return es[len(es)-1].Pos
+// names reads what is written of the keys, into the first row of each.
+func (d *decoder) names(rows []row) {
+	for i := 0; i < len(rows) && d.err == nil; i++ {
+		if first(rows, i) && rows[i].flags&flagKeyName == 0 {
+			rows[i].name = string(d.bytes(d.count(1)))
+			if rows[i].name == "" {
+				d.fail("empty key")
+			}
+		}
 	}
-	for i := 1; i < len(heads); i++ {
-		p, q := pos(heads[i-1]), pos(heads[i])
-		if p > q || p == q && heads[i-1].key >= heads[i].key {
-			d.fail("keys out of order")
+}
+
+func (d *decoder) details(rows []row, vector Vector) {
+	replicas := vector.Replicas()
+	prev := beforeFirst
+	seen := false
+	for i := 0; i < len(rows) && d.err == nil; i++ {
+		r := &rows[i]
+		if first(rows, i) {
+			seen = r.flags&(flagKeyName|flagKeySuffix) == 0 && hasSeen(r.name)
+		}
+		e := &r.entry
+		e.Dot = Dot{prev.Dot.Replica, prev.Dot.Counter + 1}
+		if r.flags&flagDot != 0 {
+			e.Dot = d.dot(vector, replicas)
+			if e.follows(&prev) {
+				d.fail("dot that can be left out")
+			}
+		} else if prev.Dot.Counter == 0 {
+			d.fail("no dot")
+		}
+		e.Pos = prev.Pos + 1
+		if r.flags&flagPos != 0 {
+			pos := d.uvarint()
+			if pos > math.MaxUint32 || uint32(pos) == e.Pos {
+				d.fail("bad position")
+			}
+			e.Pos = uint32(pos)
+		}
+		e.Rescued = r.flags&flagRescued != 0
+		r.length = -1
+		if r.flags&flagLength != 0 {
+			r.length = d.count(1)
+		}
+		if r.flags&flagBlob != 0 {
+			e.Blob = &Blob{Size: d.uvarint()}
+			e.Blob.Chunks = make([]ChunkID, d.count(len(ChunkID{})))
+			for i := range e.Blob.Chunks {
+				copy(e.Blob.Chunks[i][:], d.bytes(len(ChunkID{})))
+			}
+		}
+		if seen {
+			e.Seen = d.vector()
+		}
+		prev = Entry{Dot: e.Dot, Pos: e.Pos}
+	}
+}
+
+// lines gives each row its line. All share one copy; each is capped, so that
+// appending to one can not reach into the next.
+func (d *decoder) lines(rows []row) {
+	if d.err != nil {
+		return
+	}
+	text := bytes.Clone(d.b)
+	for i := range rows {
+		r := &rows[i]
+		n, end := r.length, r.length
+		if r.length < 0 {
+			n = bytes.IndexByte(text, '\n')
+			end = n + 1
+		}
+		if n < 0 || n > len(text) {
+			d.fail("cut short")
 			return
 		}
+		r.entry.Line = text[:n:n]
+		if r.length >= 0 && bytes.IndexByte(r.entry.Line, '\n') < 0 {
+			d.fail("length that can be left out")
+		}
+		text = text[end:]
 	}
+	d.b = d.b[len(d.b)-len(text):]
 }
 
-// entry reads one entry, and the length of its line.
-func (d *decoder) entry(prev *Entry, vector Vector, replicas []ReplicaID) (e Entry, length int) {
-	var flags byte
-	if f := d.bytes(1); d.err == nil {
-		flags = f[0]
-	}
-	if flags&^byte(flagsAll) != 0 {
-		d.fail("unknown flag")
-	}
-	e.Dot = Dot{prev.Dot.Replica, prev.Dot.Counter + 1}
-	if flags&flagDot != 0 {
-		e.Dot = d.dot(vector, replicas)
-		if e.follows(prev) {
-			d.fail("dot that can be left out")
+// fields puts the rows under their keys and checks the order of these.
+func (d *decoder) fields(rows []row) map[string][]Entry {
+	fields := make(map[string][]Entry, len(rows))
+	entries := make([]Entry, len(rows))
+	lastKey, lastPos := "", uint32(0)
+	for i := 0; i < len(rows); {
+		n := i + 1
+		for n < len(rows) && !first(rows, n) {
+			n++
 		}
-	} else if prev.Dot.Counter == 0 {
-		d.fail("no dot")
-	}
-	e.Pos = prev.Pos + 1
-	if flags&flagPos != 0 {
-		pos := d.uvarint()
-		if pos > math.MaxUint32 || uint32(pos) == e.Pos {
-			d.fail("bad position")
+		key := d.key(&rows[i])
+		pos := rows[n-1].entry.Pos
+		if _, twice := fields[key]; twice || i > 0 && (pos < lastPos || pos == lastPos && key <= lastKey) {
+			d.fail("keys out of order")
 		}
-		e.Pos = uint32(pos)
-	}
-	e.Rescued = flags&flagRescued != 0
-	length = d.count(1)
-	if flags&flagBlob != 0 {
-		e.Blob = &Blob{Size: d.uvarint()}
-		e.Blob.Chunks = make([]ChunkID, d.count(len(ChunkID{})))
-		for i := range e.Blob.Chunks {
-			copy(e.Blob.Chunks[i][:], d.bytes(len(ChunkID{})))
+		lastKey, lastPos = key, pos
+		for j := i; j < n; j++ {
+			entries[j] = rows[j].entry
 		}
+		fields[key] = entries[i:n:n]
+		i = n
 	}
-	if flags&flagSeen != 0 {
-		e.Seen = d.vector()
+	return fields
+}
+
+// key returns the key that begins with r, and checks that its form is the one
+// that Encode would choose.
+func (d *decoder) key(r *row) string {
+	key := r.name
+	if r.flags&(flagKeyName|flagKeySuffix) != 0 {
+		key = string(lineName(r.entry.Line)) + r.name
 	}
-	return e, length
+	if form, _ := keyForm(key, r.entry.Line); form != r.flags&(flagKeyName|flagKeySuffix) {
+		d.fail("key in the wrong form")
+	}
+	return key
 }
 
 func (d *decoder) dot(vector Vector, replicas []ReplicaID) Dot {

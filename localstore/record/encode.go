@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,25 +14,35 @@ import (
 // numbers are unsigned LEB128 varints in their shortest form (the encoding of
 // encoding/binary's Uvarint).
 //
-//	version = 0x01 vector count key* entry* line*
+//	version = 0x01 vector count flags[count] name* detail* line*
 //	vector  = count (replica[8] counter)*    replicas ascending, counter >= 1
-//	key     = length bytes count             how many entries the key has, >= 1
-//	entry   = flags [replica behind] [pos] length [blob] [seen]
-//	line    = the bytes of the entry's line
+//	name    = length bytes                   of keys of form 0 and 2
+//	detail  = [replica behind] [pos] [length] [blob] [seen]
+//	line    = the bytes of the entry's line, and a line feed unless length stood before
 //	blob    = size count chunkID[16]*
-//	seen    = vector
+//	seen    = vector                         of the keys !deleted and !purged only
 //
-// Keys stand in the order of the record's lines: by the position of their
-// last entry, then by their bytes. Entries stand in the order of their keys,
-// those of one key in dot order; lines in the order of their entries. A dot is
-// an index into the vector, and how far it is behind the vector's counter.
+// There is one flags byte, one detail and one line an entry, all in the same
+// order. Keys stand in the order of the record's lines: by the position of their
+// last entry, then by their bytes. The entries of one key stand together in dot
+// order. A dot is an index into the vector, and how far it is behind the
+// vector's counter.
 //
-// Flags: 1 the dot follows, otherwise it is the dot before plus one · 2 the
-// position follows, otherwise it is the position before plus one (0 at first) ·
-// 4 rescued · 8 a blob follows · 16 a seen vector follows. What can be left out
-// is left out, so a version has one encoding only. A record as it was imported
-// thus costs three bytes a line beside its key and line, two of them constant,
-// and its keys and lines stand together as in a file, which compresses best.
+// Flags:
+//
+//	1   the dot follows; otherwise it is the dot before plus one
+//	2   the position follows; otherwise it is the one before plus one (0 at first)
+//	4   rescued
+//	8   a blob follows
+//	16  the length of the line follows, because a line feed is in it
+//	32  the next entry has the same key
+//	64, 128 (only on the first entry of a key): the form of the key. 0: the name is
+//	    the key. 64: the key is the line's name, that is, what stands before its
+//	    first colon or semicolon. 128: it is that with the name behind it.
+//
+// What can be left out is left out, so a version has one encoding only. A record
+// as it was imported is thus little more than its lines one after the other as in
+// a file, which is what compresses best: keys cost their tag, causality a byte a line.
 const formatCanonical = 1
 
 const (
@@ -39,8 +50,10 @@ const (
 	flagPos
 	flagRescued
 	flagBlob
-	flagSeen
-	flagsAll = 1<<iota - 1
+	flagLength
+	flagSame
+	flagKeyName
+	flagKeySuffix
 )
 
 // ErrEncoding is wrapped by every error of Decode that is not a LimitError.
@@ -61,33 +74,67 @@ func Encode(v *Version) ([]byte, error) {
 	}
 	replicas := v.Vector.Replicas()
 	keys := v.orderedKeys(func(string) bool { return true })
-	b := make([]byte, 0, 1024)
-	b = append(b, formatCanonical)
-	b = appendVector(b, v.Vector)
-	b = binary.AppendUvarint(b, uint64(len(keys)))
-	for _, k := range keys {
-		b = binary.AppendUvarint(b, uint64(len(k)))
-		b = append(b, k...)
-		b = binary.AppendUvarint(b, uint64(len(v.Fields[k])))
-	}
-	prev := beforeFirst
+	flags := make([]byte, 0, 64)
+	names := make([]byte, 0, 256)
+	details := make([]byte, 0, 128)
+	prev, text := beforeFirst, 0
 	for _, k := range keys {
 		es := v.Fields[k]
+		form, name := keyForm(k, es[0].Line)
+		if form != flagKeyName {
+			names = binary.AppendUvarint(names, uint64(len(name)))
+			names = append(names, name...)
+		}
 		for i := range es {
 			index, _ := slices.BinarySearchFunc(replicas, es[i].Dot.Replica, ReplicaID.Compare)
-			b = appendEntry(b, &es[i], &prev, uint64(index), v.Vector)
+			var f byte
+			f, details = appendDetail(details, &es[i], &prev, uint64(index), v.Vector)
+			if i == 0 {
+				f |= form
+			}
+			if i < len(es)-1 {
+				f |= flagSame
+			}
+			flags = append(flags, f)
 			prev = Entry{Dot: es[i].Dot, Pos: es[i].Pos}
+			text += len(es[i].Line) + 1
 		}
 	}
+	b := make([]byte, 0, 16+16*len(v.Vector)+len(flags)+len(names)+len(details)+text)
+	b = append(b, formatCanonical)
+	b = appendVector(b, v.Vector)
+	b = binary.AppendUvarint(b, uint64(len(flags)))
+	b = append(append(append(b, flags...), names...), details...)
 	for _, k := range keys {
-		for i := range v.Fields[k] {
-			b = append(b, v.Fields[k][i].Line...)
+		for _, e := range v.Fields[k] {
+			b = append(b, e.Line...)
+			if bytes.IndexByte(e.Line, '\n') < 0 {
+				b = append(b, '\n')
+			}
 		}
 	}
 	if len(b) > EncodedBytesMax {
 		return nil, &LimitError{"bytes in one record", len(b), EncodedBytesMax}
 	}
 	return b, nil
+}
+
+// keyForm returns how a key is written beside the line of its first entry, and
+// the name that is written for it.
+func keyForm(key string, line []byte) (form byte, name string) {
+	n := lineName(line)
+	switch {
+	case len(n) == 0 || !IsFieldKey(key) || !strings.HasPrefix(key, string(n)):
+		return 0, key
+	case len(key) == len(n):
+		return flagKeyName, ""
+	}
+	return flagKeySuffix, key[len(n):]
+}
+
+// lineName returns what stands before the first colon or semicolon of a line.
+func lineName(line []byte) []byte {
+	return line[:max(0, bytes.IndexAny(line, ":;"))]
 }
 
 // beforeFirst stands before the first entry: no dot follows it, and position 0.
@@ -107,24 +154,26 @@ func appendVector(b []byte, v Vector) []byte {
 	return b
 }
 
-func appendEntry(b []byte, e, prev *Entry, replica uint64, vector Vector) []byte {
-	at := len(b)
-	b = append(b, 0)
+// appendDetail writes what an entry has beside its key and line.
+func appendDetail(b []byte, e, prev *Entry, replica uint64, vector Vector) (flags byte, _ []byte) {
 	if !e.follows(prev) {
-		b[at] |= flagDot
+		flags |= flagDot
 		b = binary.AppendUvarint(b, replica)
 		b = binary.AppendUvarint(b, vector[e.Dot.Replica]-e.Dot.Counter)
 	}
 	if e.Pos != prev.Pos+1 {
-		b[at] |= flagPos
+		flags |= flagPos
 		b = binary.AppendUvarint(b, uint64(e.Pos))
 	}
 	if e.Rescued {
-		b[at] |= flagRescued
+		flags |= flagRescued
 	}
-	b = binary.AppendUvarint(b, uint64(len(e.Line)))
+	if bytes.IndexByte(e.Line, '\n') >= 0 {
+		flags |= flagLength
+		b = binary.AppendUvarint(b, uint64(len(e.Line)))
+	}
 	if e.Blob != nil {
-		b[at] |= flagBlob
+		flags |= flagBlob
 		b = binary.AppendUvarint(b, e.Blob.Size)
 		b = binary.AppendUvarint(b, uint64(len(e.Blob.Chunks)))
 		for i := range e.Blob.Chunks {
@@ -132,11 +181,13 @@ func appendEntry(b []byte, e, prev *Entry, replica uint64, vector Vector) []byte
 		}
 	}
 	if e.Seen != nil {
-		b[at] |= flagSeen
 		b = appendVector(b, e.Seen)
 	}
-	return b
+	return flags, b
 }
+
+// hasSeen reports whether the entries of a key carry a seen vector.
+func hasSeen(key string) bool { return key == KeyDeleted || key == KeyPurged }
 
 // checkInvariants checks what Version promises.
 func checkInvariants(v *Version) error {
@@ -156,7 +207,7 @@ func checkInvariants(v *Version) error {
 				return fmt.Errorf("%w: a dot outside the vector", errInvariant)
 			case i > 0 && es[i-1].Dot.Compare(e.Dot) >= 0:
 				return fmt.Errorf("%w: entries out of order", errInvariant)
-			case (e.Seen != nil) != (k == KeyDeleted || k == KeyPurged):
+			case (e.Seen != nil) != hasSeen(k):
 				return fmt.Errorf("%w: a seen vector on the wrong key", errInvariant)
 			}
 		}

@@ -155,8 +155,9 @@ func (j *joiner) renew(n *Version, m Minter) {
 
 // compareValue orders entries by all but their dot.
 func (e *Entry) compareValue(o *Entry) int {
-	return cmp.Or(bytes.Compare(e.Line, o.Line), cmp.Compare(e.Pos, o.Pos),
-		bytes.Compare(appendEntry(nil, e, &beforeFirst, 0, nil), appendEntry(nil, o, &beforeFirst, 0, nil)))
+	f, d := appendDetail(nil, e, &beforeFirst, 0, nil)
+	g, c := appendDetail(nil, o, &beforeFirst, 0, nil)
+	return cmp.Or(bytes.Compare(e.Line, o.Line), cmp.Compare(f, g), bytes.Compare(d, c))
 }
 
 // rescue is W7: if the join n holds a purge mark P, and an input S has not seen

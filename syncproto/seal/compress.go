@@ -46,13 +46,19 @@ func dictionaryOf(kind record.Kind) uint64 {
 	return dictNotes
 }
 
-// encoders holds idle encoders by dictionary. An encoder takes some megabytes,
-// so there is at most one that works, and the idle ones go with the next
-// garbage collections.
-var encoders = struct {
-	sync.Mutex
-	idle [dictPictures + 1]sync.Pool
-}{}
+// idleEncoder holds the encoder that worked last. An encoder takes some
+// megabytes, so only one works at a time and one at most is kept: a sync goes
+// kind by kind, and garbage collection takes an idle one away.
+var (
+	encoding    sync.Mutex
+	idleEncoder sync.Pool // of *encoder
+)
+
+// encoder is a zstd encoder bound to one dictionary.
+type encoder struct {
+	dictionary uint64
+	*zstd.Encoder
+}
 
 // decoders holds idle decoders; each knows all dictionaries.
 var decoders sync.Pool
@@ -60,29 +66,33 @@ var decoders sync.Pool
 // frameWindowMax bounds what a decoder allocates for a frame's window.
 const frameWindowMax = 1 << 20
 
+// frameMagic begins every zstd frame; it is left out of a payload.
+const frameMagic = "\x28\xb5\x2f\xfd"
+
 // compress returns the payload of an encoded version and the dictionary it was
-// made with: one zstd frame (RFC 8878) that names its dictionary and its content
-// size and has no checksum, or the encoding itself where that is not longer.
+// made with: one zstd frame (RFC 8878) without its magic number, that names its
+// dictionary and its content size and has no checksum; or the encoding itself
+// where that is not longer.
 func compress(kind record.Kind, encoded []byte) (payload []byte, dictionary uint64) {
 	dictionary = dictionaryOf(kind)
-	encoders.Lock()
-	defer encoders.Unlock()
-	enc, _ := encoders.idle[dictionary].Get().(*zstd.Encoder)
-	if enc == nil {
+	encoding.Lock()
+	defer encoding.Unlock()
+	enc, _ := idleEncoder.Get().(*encoder)
+	if enc == nil || enc.dictionary != dictionary {
 		enc = newEncoder(dictionary)
 	}
-	payload = enc.EncodeAll(encoded, make([]byte, 0, len(encoded)/2+64))
-	encoders.idle[dictionary].Put(enc)
+	payload = enc.EncodeAll(encoded, make([]byte, 0, len(encoded)/2+64))[len(frameMagic):]
+	idleEncoder.Put(enc)
 	if len(payload) >= len(encoded) {
 		return encoded, dictNone
 	}
 	return payload, dictionary
 }
 
-func newEncoder(dictionary uint64) *zstd.Encoder {
+func newEncoder(dictionary uint64) *encoder {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderDict(dictBytes(dictionary)),
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true),
 		zstd.WithWindowSize(256<<10), // the largest version, once
@@ -91,7 +101,7 @@ func newEncoder(dictionary uint64) *zstd.Encoder {
 	if err != nil {
 		panic("seal: zstd encoder: " + err.Error()) // only for bad options or a damaged program
 	}
-	return enc
+	return &encoder{dictionary, enc}
 }
 
 func dictBytes(dictionary uint64) []byte {
@@ -112,7 +122,8 @@ func decompress(dictionary uint64, payload []byte) ([]byte, bool) {
 	if _, known := dictNames[dictionary]; !known {
 		return nil, false
 	}
-	size, ok := frameSize(dictionary, payload)
+	frame := append([]byte(frameMagic), payload...)
+	size, ok := frameSize(dictionary, frame)
 	if !ok {
 		return nil, false
 	}
@@ -121,20 +132,20 @@ func decompress(dictionary uint64, payload []byte) ([]byte, bool) {
 		dec = newDecoder()
 	}
 	defer decoders.Put(dec)
-	encoded, err := dec.DecodeAll(payload, make([]byte, 0, size))
+	encoded, err := dec.DecodeAll(frame, make([]byte, 0, size))
 	return encoded, err == nil && len(encoded) == size
 }
 
-// frameSize checks that payload is exactly one frame with the given dictionary
-// and returns its content size.
-func frameSize(dictionary uint64, payload []byte) (int, bool) {
+// frameSize checks that b is exactly one frame with the given dictionary and
+// returns its content size.
+func frameSize(dictionary uint64, b []byte) (int, bool) {
 	var h zstd.Header
-	if err := h.Decode(payload); err != nil || h.Skippable || !h.HasFCS || h.HasCheckSum ||
+	if err := h.Decode(b); err != nil || h.Skippable || !h.HasFCS || h.HasCheckSum ||
 		uint64(h.DictionaryID) != dictionary || h.FrameContentSize > record.EncodedBytesMax || h.WindowSize > frameWindowMax {
 		return 0, false
 	}
 	// RFC 8878 section 3.1.1.2: three bytes a block: last, type, size.
-	for b := payload[h.HeaderSize:]; len(b) >= 3; {
+	for b = b[h.HeaderSize:]; len(b) >= 3; {
 		head := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
 		size := head >> 3
 		if head>>1&3 == 1 { // one byte, repeated

@@ -38,8 +38,8 @@ const FormatVersion = 1
 
 // Limits of headers and bodies.
 const (
-	VersionLengthMax = lengthBytes + record.EncodedBytesMax // of a padded version: pad leaves the largest as it is
-	HeaderBytesMax   = 72 << 10                             // ChunksMax chunk ids, VectorMax vector entries, and the rest
+	VersionLengthMax = padHeadMax + record.EncodedBytesMax // of a padded version: pad leaves the largest as it is
+	HeaderBytesMax   = 72 << 10                            // ChunksMax chunk ids, VectorMax vector entries, and the rest
 )
 
 // Overhead is how much longer a body is than its padded plaintext: nonce and tag.
@@ -87,7 +87,7 @@ func ParseHeader(b []byte) (Header, error) {
 	h.Dictionary = r.uint(1<<32 - 1)
 	h.Chunks = r.chunks()
 	h.Length = int(r.uint(uint64(VersionLengthMax)))
-	if !r.done() || h.Format != FormatVersion || !h.Kind.Valid() || h.Length < lengthBytes {
+	if !r.done() || h.Format != FormatVersion || !h.Kind.Valid() || h.Length <= padSmallest {
 		return Header{}, ErrHeader
 	}
 	return h, nil
@@ -131,7 +131,7 @@ type ChunkHeader struct {
 const ChunkBytes = 65536
 
 // ChunkLengthMax is the padded length of a full chunk.
-const ChunkLengthMax = lengthBytes + ChunkBytes
+const ChunkLengthMax = padHeadMax + ChunkBytes
 
 func (h *ChunkHeader) marshal() []byte {
 	b := appendHead(make([]byte, 0, 32), majorArray, 3)
@@ -148,7 +148,7 @@ func ParseChunkHeader(b []byte) (ChunkHeader, error) {
 	h := ChunkHeader{Format: r.uint(FormatVersion)}
 	r.fixed(h.ID[:])
 	h.Length = int(r.uint(ChunkLengthMax))
-	if !r.done() || h.Format != FormatVersion || h.Length < lengthBytes {
+	if !r.done() || h.Format != FormatVersion || h.Length <= padSmallest {
 		return ChunkHeader{}, ErrHeader
 	}
 	return h, nil

@@ -1,14 +1,15 @@
 package seal
 
-import "math/bits"
-
-// lengthBytes is the big-endian length that stands before a padded payload.
-const lengthBytes = 3
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 const (
 	padStep     = 32   // payloads up to padStepMax are padded to a multiple of it
 	padStepMax  = 1024 // longer ones as Padmé has it
 	padSmallest = 32
+	padHeadMax  = 2 // bytes of the number that stands before a payload
 )
 
 // padded returns the length to which a payload of n bytes is padded: the next
@@ -24,23 +25,25 @@ func padded(n int) int {
 	return (n + mask) &^ mask
 }
 
-// pad frames a payload: its length, itself, zeros.
+// pad frames a payload: how many zeros follow it (a varint), itself, the zeros.
 func pad(payload []byte) []byte {
 	n := len(payload)
-	b := make([]byte, lengthBytes+padded(n), lengthBytes+padded(n)+Overhead)
-	b[0], b[1], b[2] = byte(n>>16), byte(n>>8), byte(n)
-	copy(b[lengthBytes:], payload)
-	return b
+	zeros := padded(n) - n
+	b := make([]byte, 0, padHeadMax+n+zeros+Overhead)
+	b = binary.AppendUvarint(b, uint64(zeros))
+	b = append(b, payload...)
+	return append(b, make([]byte, zeros)...)
 }
 
 // unpad returns the payload of a frame that pad has made, and no other.
 func unpad(b []byte) ([]byte, bool) {
-	if len(b) < lengthBytes {
+	zeros, head := binary.Uvarint(b)
+	if head <= 0 || head > 1 && b[head-1] == 0 || zeros > uint64(len(b)-head) {
 		return nil, false
 	}
-	n := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
-	b = b[lengthBytes:]
-	if n > len(b) || len(b) != padded(n) {
+	b = b[head:]
+	n := len(b) - int(zeros)
+	if len(b) != padded(n) {
 		return nil, false
 	}
 	for _, c := range b[n:] {

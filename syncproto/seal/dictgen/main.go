@@ -74,8 +74,8 @@ func train(p plan) ([]byte, error) {
 	trained, kept := all[held:], all[:held]
 	var best []byte
 	bestSize := 0
-	for _, dmer := range []int{5, 6, 8} {
-		for _, segment := range []int{16, 24, 32, 48, 80, 160} {
+	for _, dmer := range []int{6, 8} {
+		for _, segment := range []int{24, 40, 64, 120} {
 			d, err := zstd.BuildDict(zstd.BuildDictOptions{
 				ID: p.id, Contents: trained, History: cover(trained, p.bytes, segment, dmer),
 				Offsets: [3]int{1, 4, 8}, Level: zstd.SpeedBetterCompression, CompatV155: true,
@@ -87,6 +87,7 @@ func train(p plan) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
+			fmt.Fprintln(os.Stderr, p.kind, dmer, segment, size)
 			if best == nil || size < bestSize {
 				best, bestSize = d, size
 			}
