@@ -71,8 +71,8 @@ func (f *feed) pushed(versions []CloudVersion, seqs []Seq, kinds []KindState) {
 		f.owned++
 	}
 	for _, k := range kinds {
-		if f.cursors[k.Kind] == k.Prev {
-			f.cursors[k.Kind] = k.Head
+		if c := f.cursors[k.Kind]; c >= k.Prev {
+			f.cursors[k.Kind] = max(c, k.Head)
 		}
 	}
 }
