@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -32,10 +33,7 @@ func Import(name string, r io.ReadSeeker, emit func(Object) error) (Report, erro
 		_, err := r.Seek(0, io.SeekStart)
 		return io.NopCloser(r), err
 	})
-	if err != nil {
-		err = fmt.Errorf("import %s: %w", filepath.Base(name), err)
-	}
-	return im.report, err
+	return im.finish(name, err)
 }
 
 // ImportFile is Import of the file at path. Its blob sources open the file again.
@@ -47,10 +45,7 @@ func ImportFile(path string, emit func(Object) error) (Report, error) {
 	defer f.Close()
 	im := &importer{name: path, emit: emit, seen: map[string]int{}}
 	err = im.file(f, func() (io.ReadCloser, error) { return os.Open(path) })
-	if err != nil {
-		err = fmt.Errorf("import %s: %w", filepath.Base(path), err)
-	}
-	return im.report, err
+	return im.finish(path, err)
 }
 
 // importer is the state of one Import.
@@ -64,6 +59,15 @@ type importer struct {
 
 func (im *importer) problem(line int, reason string, o Outcome) {
 	im.report.add(Problem{im.name, line, reason, o})
+}
+
+// finish puts the problems in file order.
+func (im *importer) finish(path string, err error) (Report, error) {
+	slices.SortStableFunc(im.report.Problems, func(a, b Problem) int { return a.Line - b.Line })
+	if err != nil {
+		err = fmt.Errorf("import %s: %w", filepath.Base(path), err)
+	}
+	return im.report, err
 }
 
 func (im *importer) file(r io.ReadSeeker, open func() (io.ReadCloser, error)) error {
