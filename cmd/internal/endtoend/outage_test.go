@@ -196,4 +196,3 @@ func TestTwoClonesOfOneDevice(t *testing.T) {
 		t.Error("two devices write under one id")
 	}
 }
-
