@@ -130,8 +130,8 @@ func (s *Store) List(ctx context.Context, kind record.Kind, o ListOptions) iter.
 		return func(yield func(Record, error) bool) { yield(Record{}, fmt.Errorf("list records: %w", err)) }
 	}
 	sort, n := "", int64(-1)
-	return s.pages(ctx, o.Limit, func(c *session) ([]*row, error) {
-		rows, err := c.rowsOf(listQuery, string(kind), o.Deleted, sort, n, pageRecords)
+	return s.pages(ctx, o.Limit, func(c *session, size int) ([]*row, error) {
+		rows, err := c.rowsOf(listQuery, string(kind), o.Deleted, sort, n, size)
 		if err != nil || len(rows) == 0 {
 			return rows, err
 		}
@@ -158,8 +158,8 @@ func (s *Store) Held(ctx context.Context) iter.Seq2[Record, error] {
 
 func (s *Store) byNumber(ctx context.Context, where string, keep func(*Record) bool) iter.Seq2[Record, error] {
 	n := int64(-1)
-	list := s.pages(ctx, 0, func(c *session) ([]*row, error) {
-		rows, err := c.rowsOf(where, n, pageRecords)
+	list := s.pages(ctx, 0, func(c *session, size int) ([]*row, error) {
+		rows, err := c.rowsOf(where, n, size)
 		if len(rows) > 0 {
 			n = rows[len(rows)-1].n
 		}
@@ -180,20 +180,23 @@ func (s *Store) byNumber(ctx context.Context, where string, keep func(*Record) b
 	}
 }
 
-// pages gives the records of pages that next reads until one is empty. A record
-// that can not be read ends it.
-func (s *Store) pages(ctx context.Context, limit int, next func(*session) ([]*row, error)) iter.Seq2[Record, error] {
+// pages gives the records of pages of at most size rows that next reads, until
+// one is not full. A record that can not be read ends it.
+func (s *Store) pages(ctx context.Context, limit int, next func(c *session, size int) ([]*row, error)) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		given := 0
+		given, size := 0, pageRecords
+		if limit > 0 {
+			size = min(size, limit)
+		}
 		for {
 			var page []Record
 			more := false
 			err := s.read(ctx, func(c *session) error {
-				rows, err := next(c)
+				rows, err := next(c, size)
 				if err != nil {
 					return err
 				}
-				more = len(rows) == pageRecords
+				more = len(rows) == size
 				for _, r := range rows {
 					rec, err := s.record(r)
 					if err != nil {

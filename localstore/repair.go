@@ -2,7 +2,6 @@ package localstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,15 +39,15 @@ var wantedObjects = sync.OnceValues(func() ([]object, error) {
 	}
 	db := openPool("file::memory:", 1, false)
 	defer db.Close()
-	conn, err := db.Conn(background)
+	c, err := newSession(background, db)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(background, schema); err != nil {
+	defer c.close()
+	if _, err := c.conn.ExecContext(background, schema); err != nil {
 		return nil, fmt.Errorf("schema files: %w", err)
 	}
-	return schemaObjects(&session{conn: conn, stmts: map[string]*sql.Stmt{}})
+	return schemaObjects(c)
 })
 
 // checkSchema compares the schema with the one that belongs to this format,

@@ -2,7 +2,6 @@ package localstore
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -41,12 +40,11 @@ func prepareFile(ctx context.Context, path string) error {
 	_, statErr := os.Stat(path)
 	db := openPool(dsn(path, false), 1, false)
 	defer db.Close()
-	conn, err := db.Conn(ctx)
+	c, err := newSession(ctx, db)
 	if err != nil {
 		return explain(err)
 	}
-	defer conn.Close()
-	c := &session{conn: conn, stmts: map[string]*sql.Stmt{}}
+	defer c.close()
 	have, err := formatOf(c, path)
 	switch {
 	case err != nil:

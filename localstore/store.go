@@ -139,11 +139,10 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.writerDB = openPool(dsn(s.path, false), 1, true)
-	conn, err := s.writerDB.Conn(ctx)
-	if err != nil {
+	var err error
+	if s.writer, err = newSession(ctx, s.writerDB); err != nil {
 		return err
 	}
-	s.writer = &session{conn: conn, stmts: map[string]*sql.Stmt{}}
 	s.readers = openPool(dsn(s.path, true), readersMax, true)
 	if err := s.checkSchema(ctx); err != nil {
 		return err

@@ -3,7 +3,6 @@ package localstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"sidekeep/localstore/rangeset"
@@ -15,6 +14,23 @@ import (
 type session struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+}
+
+func newSession(ctx context.Context, db *sql.DB) (*session, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &session{conn: conn, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+// close gives the connection back. database/sql does not close the statements
+// of a single connection, and SQLite keeps a connection that has some.
+func (c *session) close() {
+	for _, st := range c.stmts {
+		st.Close()
+	}
+	c.conn.Close()
 }
 
 // background is the context of statements inside a transaction: a transaction
@@ -101,13 +117,6 @@ func (c *session) count(query string, args ...any) (int, error) {
 	return n, err
 }
 
-func (c *session) close() {
-	for _, st := range c.stmts {
-		st.Close()
-	}
-	c.conn.Close()
-}
-
 // tx is a write transaction. What has to be written once a transaction is
 // collected here and written by finish.
 type tx struct {
@@ -138,11 +147,11 @@ func (s *Store) write(ctx context.Context, lazy bool, fn func(*tx) error) (err e
 			}
 		}()
 	}
-	if err := s.begin(ctx); err != nil {
+	if err := s.writer.exec("BEGIN IMMEDIATE"); err != nil {
 		return explain(err)
 	}
 	t := &tx{session: s.writer, s: s}
-	if err := errors.Join(fn(t)); err != nil {
+	if err := fn(t); err != nil {
 		s.rollback()
 		return explain(err)
 	}
@@ -158,11 +167,6 @@ func (s *Store) write(ctx context.Context, lazy bool, fn func(*tx) error) (err e
 		s.signal()
 	}
 	return nil
-}
-
-// begin waits for the write lock of the file, in steps, so that ctx can end the wait.
-func (s *Store) begin(ctx context.Context) error {
-	return s.writer.exec("BEGIN IMMEDIATE")
 }
 
 func (s *Store) rollback() {
@@ -192,7 +196,7 @@ func (s *Store) read(ctx context.Context, fn func(*session) error) (err error) {
 	if err != nil {
 		return explain(err)
 	}
-	defer func() { s.putReader(c, err) }()
+	defer s.putReader(c)
 	if err := c.exec("BEGIN"); err != nil {
 		return explain(err)
 	}
@@ -215,15 +219,19 @@ func (s *Store) reader(ctx context.Context) (*session, error) {
 		return c, nil
 	default:
 	}
-	conn, err := s.readers.Conn(ctx)
+	if s.readers == nil {
+		<-s.readerSlots
+		return nil, errClosed
+	}
+	c, err := newSession(ctx, s.readers)
 	if err != nil {
 		<-s.readerSlots
-		return nil, err
 	}
-	return &session{conn: conn, stmts: map[string]*sql.Stmt{}}, nil
+	return c, err
 }
 
-func (s *Store) putReader(c *session, err error) {
+// putReader gives a reader back.
+func (s *Store) putReader(c *session) {
 	select {
 	case s.idleReaders <- c:
 	default:
