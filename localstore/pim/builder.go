@@ -27,12 +27,17 @@ func newBuilder(kind record.Kind) *builder {
 
 // line adds one content line of the component whose keys begin with prefix.
 func (b *builder) line(prefix string, line []byte) {
-	b.add(b.keys.line(b.kind, prefix, line), line)
+	b.put(b.keys.line(b.kind, prefix, line), line)
 }
 
-// add puts line under key, its large value aside.
+// add puts line under a key that nothing else has.
 func (b *builder) add(key string, line []byte) {
-	b.keys[key] = true
+	b.keys[key]++
+	b.put(key, line)
+}
+
+// put puts line under key, its large value aside.
+func (b *builder) put(key string, line []byte) {
 	line, data := splitBlob(line)
 	if data != nil {
 		b.blobs[key] = BytesSource(data)

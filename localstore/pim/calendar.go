@@ -71,7 +71,16 @@ func (im *importer) calendar(c *component) error {
 	}
 	around.giveUnused(entries, uses)
 	for i, e := range entries {
-		if err := im.entry(c, e, around.of(uses[e], i == 0)); err != nil {
+		b := im.entry(c, e, around.of(uses[e], i == 0))
+		if _, err := b.object(); err != nil && i == 0 && len(around.excess)+len(around.unused) > 0 {
+			im.problem(c.no, "the calendar's own lines and unused time zones are more than one record can hold", Refused)
+			b = im.entry(c, e, around.of(uses[e], false))
+		}
+		at := c
+		if len(e.parts) > 0 {
+			at = c.items[e.parts[0]].sub
+		}
+		if err := im.emitObject(b, at, e.uid); err != nil {
 			return err
 		}
 	}
@@ -200,13 +209,10 @@ func collectZones(c *component, ids map[string]bool) {
 	}
 }
 
-// entry imports one record of the calendar c: the lines and time zones of mine
+// entry builds one record of the calendar c: the lines and time zones of mine
 // and the entry's components, in file order.
-func (im *importer) entry(c *component, e *entry, mine []shared) error {
+func (im *importer) entry(c *component, e *entry, mine []shared) *builder {
 	b := newBuilder(e.kind)
-	for _, s := range mine {
-		b.keys[s.key] = true
-	}
 	if !im.alone {
 		b.calendarMarker(leafBegin, c)
 	}
@@ -233,11 +239,7 @@ func (im *importer) entry(c *component, e *entry, mine []shared) error {
 	if !im.alone {
 		b.calendarMarker(leafEnd, c)
 	}
-	at := c
-	if len(e.parts) > 0 {
-		at = c.items[e.parts[0]].sub
-	}
-	return im.emitObject(b, at, e.uid)
+	return b
 }
 
 // calendarMarker adds the calendar's BEGIN or END line where export would not

@@ -261,7 +261,7 @@ func (e *editor) put(key, head string, value any, same func([]byte) bool) error 
 	if _, leaf := splitKey(key); leaf == leafName(key) {
 		ks := keySet{}
 		for j := range e.fields {
-			ks[e.fields[j].Key] = true
+			ks[e.fields[j].Key]++
 		}
 		path, _ := splitKey(key)
 		key = ks.line(e.kind, path, line)

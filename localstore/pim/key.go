@@ -47,8 +47,9 @@ func isOnce(kind record.Kind, name string) bool {
 	return set[name]
 }
 
-// keySet gives out keys of one record, each once.
-type keySet map[string]bool
+// keySet gives out keys of one record, each once. It counts how often each was
+// asked for.
+type keySet map[string]int
 
 // line returns a fresh key for a line in the component with the given prefix.
 func (ks keySet) line(kind record.Kind, prefix string, line []byte) string {
@@ -61,20 +62,22 @@ func (ks keySet) line(kind record.Kind, prefix string, line []byte) string {
 	case leafBegin, leafEnd, leafLine, pathCalendar, "VTIMEZONE":
 		name = "_" + name
 	}
-	if isOnce(kind, name) && !ks[prefix+name] {
-		ks[prefix+name] = true
-		return prefix + name
+	if isOnce(kind, name) && ks[prefix+name] == 0 {
+		return ks.unique(prefix + name)
 	}
 	return ks.unique(prefix + name + "." + tag(decodedText(kind, name, line)))
 }
 
 // unique returns key, numbered if it is taken: KEY, KEY-2, KEY-3...
 func (ks keySet) unique(key string) string {
+	ks[key]++
 	k := key
-	for n := 2; ks[k]; n++ {
-		k = key + "-" + strconv.Itoa(n)
+	for n := ks[key]; n > 1; n++ {
+		if k = key + "-" + strconv.Itoa(n); ks[k] == 0 {
+			ks[key], ks[k] = n, 1
+			break
+		}
 	}
-	ks[k] = true
 	return k
 }
 

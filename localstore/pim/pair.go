@@ -151,7 +151,7 @@ func (p *pairing) component(old, fresh *part, path string) {
 	taken := keySet{}
 	for _, o := range match {
 		if o != nil {
-			taken[o.segment] = true
+			taken[o.segment]++
 		}
 	}
 	for i, f := range fresh.parts {
@@ -204,7 +204,7 @@ func (p *pairing) lines(old, fresh *part, path string) {
 			k := id(&fresh.fields[i])
 			if list := byID[k]; !done[i] && k != "" && len(list) > 0 {
 				p.keys[fresh.index[i]] = old.fields[list[0]].Key
-				p.used[old.fields[list[0]].Key] = true
+				p.used[old.fields[list[0]].Key]++
 				done[i], taken[list[0]], byID[k] = true, true, list[1:]
 			}
 		}
@@ -244,7 +244,7 @@ func (p *pairing) lines(old, fresh *part, path string) {
 // fresh finds a key for a new field: its own, unless a paired field has it.
 func (p *pairing) fresh(path string, f *record.Field) string {
 	_, leaf := splitKey(f.Key)
-	if bare := leafName(f.Key); leaf == bare && p.used[path+leaf] {
+	if bare := leafName(f.Key); leaf == bare && p.used[path+leaf] > 0 {
 		value := f.Line
 		if colon := valueColon(value); colon >= 0 {
 			value = value[colon+1:]

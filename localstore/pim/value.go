@@ -179,7 +179,7 @@ func headOK(head string) bool {
 			return false
 		}
 	}
-	return utf8.ValidString(head) && valueColon([]byte(head+":")) == len(head)
+	return utf8.ValidString(head) && strings.Count(head, `"`)%2 == 0 && valueColon([]byte(head+":")) == len(head)
 }
 
 func encodeLine(t valueType, head string, value any) ([]byte, error) {
