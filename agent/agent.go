@@ -54,6 +54,7 @@ type Agent struct {
 
 	running atomic.Bool
 	proofs  atomic.Uint64 // answers of the cloud to what this device holds
+	ended   atomic.Uint64 // sessions that ended
 
 	mu       sync.Mutex // guards what follows
 	cloud    CloudStatus
@@ -120,6 +121,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	pause := newPause()
 	for ctx.Err() == nil {
 		end := a.session(ctx, false)
+		a.ended.Add(1)
+		a.notify()
 		if ctx.Err() != nil {
 			break
 		}

@@ -202,9 +202,10 @@ func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func())
 const syncStall = 20 * time.Second
 
 // SyncNow asks a running agent for a fresh proof and waits until everything is
-// in sync, as SyncOnce does. Its errors are those of SyncOnce.
+// in sync, as SyncOnce does, or until nothing moves or no session comes about.
+// Its errors are those of SyncOnce.
 func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
-	before := a.proofs.Load()
+	before, ended := a.proofs.Load(), a.ended.Load()
 	a.Kick()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -217,7 +218,10 @@ func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
 		if progress != nil {
 			progress(s)
 		}
-		return a.proofs.Load() == before || s.Cloud.State != StateLive || !s.InSync()
+		if a.proofs.Load() == before {
+			return a.ended.Load()-ended < syncTries
+		}
+		return s.Cloud.State != StateLive || !s.InSync()
 	})
 	if err != nil {
 		return err
