@@ -34,16 +34,17 @@ type plan struct {
 }
 
 var plans = []plan{
-	{record.Contacts, 1, 14 << 10, contactFile},
-	{record.Events, 2, 14 << 10, eventFile},
-	{record.Notes, 3, 14 << 10, noteFile},
-	{record.Tasks, 4, 8 << 10, taskFile},
+	{record.Contacts, 1, 16 << 10, contactFile},
+	{record.Events, 2, 16 << 10, eventFile},
+	{record.Notes, 3, 16 << 10, noteFile},
+	{record.Tasks, 4, 10 << 10, taskFile},
 	{record.Pictures, 5, 3 << 10, nil},
 }
 
 const (
 	samples = 4000
-	held    = 400 // samples kept from training, to choose parameters by
+	level   = zstd.SpeedDefault // of package seal
+	held    = 400               // samples kept from training, to choose parameters by
 )
 
 func main() {
@@ -74,11 +75,11 @@ func train(p plan) ([]byte, error) {
 	trained, kept := all[held:], all[:held]
 	var best []byte
 	bestSize := 0
-	for _, dmer := range []int{6, 8} {
-		for _, segment := range []int{24, 40, 64, 120} {
+	for _, dmer := range []int{5, 6} {
+		for _, segment := range []int{64, 120} {
 			d, err := zstd.BuildDict(zstd.BuildDictOptions{
 				ID: p.id, Contents: trained, History: cover(trained, p.bytes, segment, dmer),
-				Offsets: [3]int{1, 4, 8}, Level: zstd.SpeedBetterCompression, CompatV155: true,
+				Offsets: [3]int{1, 4, 8}, Level: level, CompatV155: true,
 			})
 			if err != nil {
 				return nil, err
@@ -87,7 +88,6 @@ func train(p plan) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			fmt.Fprintln(os.Stderr, p.kind, dmer, segment, size)
 			if best == nil || size < bestSize {
 				best, bestSize = d, size
 			}
@@ -103,7 +103,7 @@ func train(p plan) ([]byte, error) {
 
 func sizeWith(dict []byte, samples [][]byte) (int, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderDict(dict), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithSingleSegment(true))
+		zstd.WithEncoderLevel(level), zstd.WithSingleSegment(true))
 	if err != nil {
 		return 0, err
 	}
