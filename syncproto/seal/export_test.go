@@ -1,0 +1,4 @@
+package seal
+
+// Compress is compress, for tests from outside.
+var Compress = compress
