@@ -198,7 +198,11 @@ records is held on this device until you agree; see 'sidekeep help held'.`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withStore(cmd.Context(), func(_ *home, s *localstore.Store) error {
-				return a.change(cmd.Context(), s, args, "deleted", s.Delete)
+				err := a.change(cmd.Context(), s, args, "deleted", s.Delete)
+				if err == nil && len(args) > localstore.BrakeMinDefault {
+					fmt.Fprintln(a.stderr, "hint: so many deletions may be held at the next sync until you agree; see 'sidekeep help held'")
+				}
+				return err
 			})
 		},
 	}
