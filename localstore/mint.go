@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"sidekeep/localstore/pim"
@@ -26,7 +27,7 @@ func (m *minter) Next() record.Dot {
 
 func (m *minter) save(t *tx) error {
 	if m.counter > record.CounterMax {
-		return &record.LimitError{What: "writes of one device", Value: int(record.CounterMax), Max: int(record.CounterMax)}
+		return &record.LimitError{What: "writes of one device", Value: math.MaxInt32, Max: math.MaxInt32}
 	}
 	return t.setMeta(metaCounter, int64(m.counter))
 }
