@@ -30,6 +30,9 @@ func (s *CloudSession) onRequest(m Message) []CloudAction {
 		}
 		return s.do(m, DoSetAside{Kind: m.Kind, Refs: m.Refs})
 	case *Range:
+		if slices.ContainsFunc(m.Spans, func(sp Span) bool { return sp.Mode == RangeList }) {
+			return s.fail(CodeBadMessage) // only the cloud lists
+		}
 		s.ranged[m.Kind] = true
 		return s.do(m, DoAnswerRange{m})
 	case *Have:
