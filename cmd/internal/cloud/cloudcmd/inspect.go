@@ -85,8 +85,7 @@ a server. With --json it prints {"verified":{...},"problems":[{"account","kind",
 				return err
 			}
 			if v.Problems > 0 {
-				return hinted{fmt.Errorf("%w: %d problems", errDamaged, v.Problems),
-					"devices give back what is lost: restore a backup or begin with an empty folder, and let them connect"}
+				return fmt.Errorf("%w: %d problems", errDamaged, v.Problems)
 			}
 			return nil
 		},

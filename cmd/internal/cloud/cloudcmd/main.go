@@ -41,6 +41,19 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
+const hintDamaged = "devices give back what is lost: restore a backup or begin with an empty folder, and let them connect"
+
+func hintOf(err error) string {
+	var h hinted
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case exitCode(err) == exitDamaged:
+		return hintDamaged
+	}
+	return ""
+}
+
 // Main runs sidekeep-cloud with args (without the program's name) and returns its
 // exit code. SIGTERM and SIGINT drain a running server.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -81,9 +94,8 @@ It can not read or forge one.` + exitHelp,
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		fmt.Fprintf(stderr, "sidekeep-cloud: %v\n", err)
-		var h hinted
-		if errors.As(err, &h) {
-			fmt.Fprintf(stderr, "hint: %s\n", h.hint)
+		if hint := hintOf(err); hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", hint)
 		}
 	}
 	return exitCode(err)
@@ -96,7 +108,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, errUsage):
 		return exitUsage
-	case errors.Is(err, errDamaged):
+	case errors.Is(err, errDamaged), errors.Is(err, sqlitestore.ErrDamaged):
 		return exitDamaged
 	case errors.Is(err, errLocked), errors.Is(err, sqlitestore.ErrFormat), errors.Is(err, sqlitestore.ErrForeign):
 		return exitRefused

@@ -15,6 +15,9 @@ import (
 // errClosed is the error of a store that was closed.
 var errClosed = &syncproto.Error{Code: syncproto.CodeShutdown}
 
+// ErrDamaged is wrapped by errors that say that the file is no sound database.
+var ErrDamaged = errors.New("the database is damaged")
+
 // coded gives an error of SQLite or the system the code that a device may be
 // told. Errors that have one, and nil, stay as they are.
 func coded(err error) error {
@@ -30,6 +33,9 @@ func coded(err error) error {
 	case errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_READONLY || se.Code()&0xff == sqlite3.SQLITE_PERM),
 		errors.Is(err, syscall.EROFS), errors.Is(err, os.ErrPermission):
 		code = syncproto.CodeReadOnly
+	}
+	if errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_CORRUPT || se.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: %w", &syncproto.Error{Code: code}, err)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"sidekeep/cmd/internal/cloudstore"
@@ -21,19 +22,27 @@ func (s *Store) Verify(ctx context.Context, problem func(cloudstore.Problem)) (c
 		v.got.Problems++
 		problem(p)
 	}
-	accounts, err := s.accounts(ctx)
-	if err == nil {
-		err = s.read(ctx, v.integrity)
-	}
-	for _, a := range accounts {
-		if err != nil {
-			break
+	// What can not be read for damage is a problem like others: look at the rest.
+	damaged := func(err error) error {
+		if errors.Is(err, ErrDamaged) {
+			v.problem(cloudstore.Problem{Account: v.name, What: err.Error()})
+			return nil
 		}
-		v.account, v.name = a, hex.EncodeToString(a[:])
-		err = s.read(ctx, v.run)
+		return err
 	}
+	err := damaged(s.read(ctx, v.integrity))
+	var accounts []seal.Account
 	if err == nil {
-		err = s.read(ctx, v.orphans)
+		accounts, err = s.accounts(ctx)
+		err = damaged(err)
+	}
+	for i := 0; i < len(accounts) && err == nil; i++ {
+		v.account, v.name = accounts[i], hex.EncodeToString(accounts[i][:])
+		err = damaged(s.read(ctx, v.run))
+	}
+	v.name = ""
+	if err == nil {
+		err = damaged(s.read(ctx, v.orphans))
 	}
 	if err != nil {
 		return v.got, fmt.Errorf("verify: %w", err)
