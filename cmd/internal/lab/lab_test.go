@@ -128,11 +128,11 @@ func TestLedgerNotices(t *testing.T) {
 func TestTable(t *testing.T) {
 	rows := []row{
 		{"1 first", record.Contacts, map[string]*cell{"one": {Live: 3, Digest: "00aa"}, "cloud": {Live: 3, Digest: "00aa"}}},
-		{"2 second", record.Contacts, map[string]*cell{"one": {Live: 3, Deleted: 1, Digest: "0123456789"}, "cloud": {Live: 2, Digest: "00aa"}}},
+		{"2 second", record.Contacts, map[string]*cell{"one": {Live: 3, Deleted: 1, Unsynced: 2, Digest: "0123456789"}, "cloud": {Live: 2, Digest: "00aa"}}},
 	}
 	var b bytes.Buffer
 	printTable(&b, []string{"one", "two", "cloud"}, rows)
-	for _, want := range []string{"00aa (2 equal)", "3+1", "differ: one 01234567, cloud 00aa"} {
+	for _, want := range []string{"00aa (2 equal)", "3+1 *2", "differ: one 01234567, cloud 00aa"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, b.String())
 		}

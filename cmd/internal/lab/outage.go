@@ -77,7 +77,7 @@ func runOutage(ctx context.Context, stdout, stderr io.Writer, keep, asJSON bool)
 	if len(o.rows) > 0 {
 		fmt.Fprintln(stdout)
 		printTable(stdout, o.parties, o.rows)
-		fmt.Fprintln(stdout, "\nlive+deleted records; a digest is the sum of the ids of all versions, so equal digests are equal data")
+		fmt.Fprintln(stdout, "\nrecords: living+deleted *not yet told to the cloud; a digest covers what was told, equal digests are equal data")
 	}
 	if keep {
 		fmt.Fprintf(stdout, "everything is in %s\n", b.dir)
@@ -174,8 +174,8 @@ func (o *outage) settled(ctx context.Context, handsets ...*handset) error {
 			if err != nil {
 				return err.Error(), nil // the socket is not there yet
 			}
-			if no := s.unproven(); no != "" {
-				return h.name + ": " + no, nil
+			if no := s.unproven(); no != "" || s.Cloud.State != "live" {
+				return fmt.Sprintf("%s: %s %s", h.name, s.Cloud.State, no), nil
 			}
 			if i == 0 {
 				first = s
@@ -204,7 +204,7 @@ func (o *outage) stage(ctx context.Context, name string, equal bool, handsets ..
 		}
 		for kind, r := range rows {
 			k := s.Kinds[kind]
-			r.Parties[h.name] = &cell{Live: k.Live, Deleted: k.Deleted, Digest: k.Digest}
+			r.Parties[h.name] = &cell{Live: k.Live, Deleted: k.Deleted, Unsynced: k.Unsynced, Digest: k.Digest}
 		}
 	}
 	if o.cloud.proc != nil {
@@ -259,14 +259,15 @@ func (o *outage) giveBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var watching sync.WaitGroup
+	watching, stop := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	defer done.Wait()
+	defer stop()
 	watches := []*proofWatch{}
 	for _, h := range []*handset{o.one, o.two} {
-		w := &proofWatch{handset: h, oldEpoch: before.Cloud.Epoch, at: map[record.Kind]time.Time{}}
+		w := &proofWatch{handset: h, lost: before.Cloud.Epoch, at: map[record.Kind]time.Time{}}
 		watches = append(watches, w)
-		watching.Go(func() { h.watch(ctx, w.see) })
+		done.Go(func() { w.fault = h.watch(watching, w.see) })
 	}
 	if err := o.cloud.on(ctx); err != nil {
 		return err
@@ -285,11 +286,13 @@ func (o *outage) giveBack(ctx context.Context) error {
 		return err
 	}
 	o.say("the handsets have given everything back, %.2f s after the new cloud was up", time.Since(began).Seconds())
-	cancel()
-	watching.Wait()
 	for _, w := range watches {
+		err := until(ctx, w.handset.name+" has told when each kind was proven", 5*time.Second, w.incomplete)
+		if err != nil {
+			return err
+		}
 		order, text := w.order(began)
-		o.say("  %s proved, in this order: %s", w.handset.name, text)
+		o.say("  %s proved %s", w.handset.name, text)
 		if !inOrder(order) {
 			return fmt.Errorf("%s did not follow the order of priority: %v", w.handset.name, order)
 		}
@@ -299,33 +302,53 @@ func (o *outage) giveBack(ctx context.Context) error {
 
 // proofWatch notes when a handset first had each kind proven by a new cloud.
 type proofWatch struct {
-	handset  *handset
-	oldEpoch string
-	at       map[record.Kind]time.Time
+	handset *handset
+	lost    string // epoch of the cloud that is gone
+	fault   error  // set when the watching has ended
+
+	mu sync.Mutex
+	at map[record.Kind]time.Time
 }
 
 func (w *proofWatch) see(s handsetStatus) {
-	if s.Cloud.Epoch == "" || s.Cloud.Epoch == w.oldEpoch {
+	if s.Cloud.Epoch == "" || s.Cloud.Epoch == w.lost {
 		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
 	for kind, k := range s.Kinds {
 		if _, seen := w.at[kind]; !seen && k.InSync {
-			w.at[kind] = time.Now()
+			w.at[kind] = now
 		}
 	}
 }
 
-// order returns the kinds as they were proven (those at one moment by
+func (w *proofWatch) incomplete() (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.at); n < len(record.Kinds) {
+		return fmt.Sprintf("%d kinds are", n), nil
+	}
+	return "", nil
+}
+
+// order returns the kinds as they were proven (those told at one moment by
 // priority), and a text that says when.
 func (w *proofWatch) order(began time.Time) ([]record.Kind, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	kinds := slices.Clone(record.Kinds[:])
-	kinds = slices.DeleteFunc(kinds, func(k record.Kind) bool { return w.at[k].IsZero() })
 	slices.SortStableFunc(kinds, func(a, b record.Kind) int { return w.at[a].Compare(w.at[b]) })
 	var parts []string
-	for _, k := range kinds {
-		parts = append(parts, fmt.Sprintf("%s %.2f s", k, w.at[k].Sub(began).Seconds()))
+	for i, k := range kinds {
+		if i+1 < len(kinds) && w.at[kinds[i+1]].Equal(w.at[k]) {
+			parts = append(parts, string(k)+",")
+		} else {
+			parts = append(parts, fmt.Sprintf("%s after %.2f s;", k, w.at[k].Sub(began).Seconds()))
+		}
 	}
-	return kinds, strings.Join(parts, ", ")
+	return kinds, strings.TrimSuffix(strings.Join(parts, " "), ";")
 }
 
 func (o *outage) joinThird(ctx context.Context) error {

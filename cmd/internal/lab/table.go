@@ -25,19 +25,24 @@ func (s *story) say(format string, args ...any) {
 
 // cell is what one party holds of one kind at one stage.
 type cell struct {
-	Live    int    `json:"live"`
-	Deleted int    `json:"deleted"`
-	Digest  string `json:"digest"`
+	Live     int    `json:"live"`
+	Deleted  int    `json:"deleted"`
+	Unsynced int    `json:"unsynced"` // edited, and not yet told to the cloud
+	Digest   string `json:"digest"`   // of what was told or heard
 }
 
 func (c *cell) counts() string {
-	switch {
-	case c == nil:
+	if c == nil {
 		return "-"
-	case c.Deleted > 0:
-		return fmt.Sprintf("%d+%d", c.Live, c.Deleted)
 	}
-	return fmt.Sprint(c.Live)
+	text := fmt.Sprint(c.Live)
+	if c.Deleted > 0 {
+		text += fmt.Sprintf("+%d", c.Deleted)
+	}
+	if c.Unsynced > 0 {
+		text += fmt.Sprintf(" *%d", c.Unsynced)
+	}
+	return text
 }
 
 // row is one kind at one stage; Parties has no entry for who is down or not there yet.
@@ -59,8 +64,8 @@ func (r *row) agreed() string {
 	return digest
 }
 
-// printTable writes the rows stage by stage. Counts are live+deleted; a digest
-// that all have stands in full, others by their first digits.
+// printTable writes the rows stage by stage. A digest that all have stands in
+// full, others by their first digits.
 func printTable(w io.Writer, parties []string, rows []row) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "stage\tkind\t%s\tdigest\n", strings.Join(parties, "\t"))
@@ -68,8 +73,6 @@ func printTable(w io.Writer, parties []string, rows []row) {
 		stage := r.Stage
 		if i > 0 && rows[i-1].Stage == stage {
 			stage = ""
-		} else if i > 0 {
-			fmt.Fprintf(t, "%s\n", strings.Repeat("\t", len(parties)+2))
 		}
 		fmt.Fprintf(t, "%s\t%s", stage, r.Kind)
 		for _, p := range parties {
