@@ -129,22 +129,22 @@ func (s *Store) List(ctx context.Context, kind record.Kind, o ListOptions) iter.
 	if err := s.absorb(ctx); err != nil {
 		return func(yield func(Record, error) bool) { yield(Record{}, fmt.Errorf("list records: %w", err)) }
 	}
-	sort, n := "", int64(-1)
+	sort, id := "", ""
 	return s.pages(ctx, o.Limit, func(c *session, size int) ([]*row, error) {
-		rows, err := c.rowsOf(listQuery, string(kind), o.Deleted, sort, n, size)
+		rows, err := c.rowsOf(listQuery, string(kind), o.Deleted, sort, id, size)
 		if err != nil || len(rows) == 0 {
 			return rows, err
 		}
-		last := rows[len(rows)-1]
-		n = last.n
-		_, err = c.one([]any{&sort}, "SELECT coalesce(sort, '') FROM record WHERE n = ?", n)
+		_, err = c.one([]any{&sort, &id}, "SELECT coalesce(sort, ''), id FROM record WHERE n = ?", rows[len(rows)-1].n)
 		return rows, err
 	})
 }
 
-// listQuery pages through index record_list. Purged records have no fields.
-const listQuery = `WHERE r.kind = ?1 AND r.deleted = ?2 AND (r.sort, r.n) > (?3, ?4) AND (r.deleted = 0 OR r.doc <> '{}')
- ORDER BY r.sort, r.n LIMIT ?5`
+// listQuery pages through index record_list. Records with one sort key stand in
+// the order of their ids, so that all devices list and export alike. Purged
+// records have no fields.
+const listQuery = `WHERE r.kind = ?1 AND r.deleted = ?2 AND (r.sort, r.id) > (?3, ?4) AND (r.deleted = 0 OR r.doc <> '{}')
+ ORDER BY r.sort, r.id LIMIT ?5`
 
 // Conflicts gives the living records that have keys in conflict.
 func (s *Store) Conflicts(ctx context.Context) iter.Seq2[Record, error] {

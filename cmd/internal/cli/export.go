@@ -51,7 +51,7 @@ the name is new and has no ending like .ics.`,
 				x := &exporter{app: a, store: s, kind: kind, options: pim.ExportOptions{
 					OpenBlob: func(b *record.Blob) (io.ReadCloser, error) { return s.OpenBlob(cmd.Context(), *b) },
 					RecordID: h.identity.Keys().RecordID,
-					Stamp:    time.Now(),
+					Stamp:    exportStamp,
 				}}
 				return explain("export "+string(kind), x.export(cmd.Context(), out))
 			})
@@ -60,6 +60,11 @@ the name is new and has no ending like .ics.`,
 	cmd.Flags().StringVarP(&out, "output", "o", "-", "`FILE|DIR` to write; - for standard output")
 	return cmd
 }
+
+// exportStamp is the DTSTAMP, which RFC 5545 demands, of entries that have none
+// of their own: one moment for ever, so that equal data exports to equal bytes
+// on every device and every day.
+var exportStamp = time.Unix(0, 0).UTC()
 
 // exporter carries one export.
 type exporter struct {
