@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -389,14 +388,15 @@ func (o *outage) proveAll(ctx context.Context) error {
 		}
 	}
 	o.say("exports of all three are equal byte for byte: %d files, %d bytes", files, size)
-	originals := map[string]fs.FS{"the sample": testdata.Sample(), "the new picture": os.DirFS(o.b.path("camera"))}
-	for what, tree := range originals {
-		lines, whole, err := originalsIn(out[2], tree)
-		if err != nil {
-			return err
-		}
-		o.say("handset 3 gives out all of %s: %d content lines, %d notes and pictures byte for byte", what, lines, whole)
+	lines, whole, err := originalsIn(out[2], testdata.Sample())
+	if err != nil {
+		return err
 	}
+	_, pictures, err := originalsIn(out[2], os.DirFS(o.b.path("camera")))
+	if err != nil {
+		return err
+	}
+	o.say("handset 3 gives out all that was imported: %d content lines of cards and calendars, %d notes and pictures byte for byte", lines, whole+pictures)
 	for _, h := range []*handset{o.one, o.two, o.three} {
 		if err := h.off(); err != nil {
 			return err

@@ -1,0 +1,21 @@
+package lab
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// TestOutage runs the whole drill.
+func TestOutage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the drill takes some ten seconds; not with -short")
+	}
+	var out bytes.Buffer
+	if err := runOutage(t.Context(), &out, &out, false, false); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "nothing lost") && !t.Failed() {
+		t.Errorf("the story has no good end:\n%s", out.String())
+	}
+}
