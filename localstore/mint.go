@@ -200,9 +200,7 @@ func diff(kind record.Kind, v *record.Version, before, after []record.Field, key
 	units := map[string]bool{}
 	edit := func(e record.Edit) {
 		edits = append(edits, e)
-		if unit := pim.Unit(kind, e.Key); unit != e.Key {
-			units[unit] = true
-		}
+		units[pim.Unit(kind, e.Key)] = true
 	}
 	pos := positions(v, after)
 	for i := range after {
@@ -218,12 +216,10 @@ func diff(kind record.Kind, v *record.Version, before, after []record.Field, key
 			edit(record.Edit{Key: before[i].Key, Remove: true})
 		}
 	}
-	if len(units) > 0 {
-		edits = wholeUnits(kind, v, after, pos, units, edits)
-	}
-	return edits
+	return wholeUnits(kind, v, after, pos, units, edits)
 }
 
+// wholeUnits adds to edits what else belongs to their units.
 func wholeUnits(kind record.Kind, v *record.Version, after []record.Field, pos []uint32, units map[string]bool, edits []record.Edit) []record.Edit {
 	done := make(map[string]bool, len(edits))
 	for i := range edits {

@@ -49,10 +49,10 @@ func lastOf(es []record.Entry, r record.ReplicaID) (record.Entry, bool) {
 func unitWinners(kind record.Kind, v *record.Version) map[string]record.ReplicaID {
 	var winners map[string]record.ReplicaID
 	for k, es := range v.Fields {
-		if len(es) < 2 || !record.IsFieldKey(k) || es[0].Dot.Replica == es[len(es)-1].Dot.Replica && len(es) == 2 {
+		if !record.IsFieldKey(k) || !severalWriters(es) {
 			continue
 		}
-		if unit := pim.Unit(kind, k); unit != k || hasMates(kind, v, k, unit) {
+		if unit := pim.Unit(kind, k); hasMates(kind, v, k, unit) {
 			if winners == nil {
 				winners = map[string]record.ReplicaID{}
 			}
@@ -76,6 +76,15 @@ func unitWinners(kind record.Kind, v *record.Version) map[string]record.ReplicaI
 		}
 	}
 	return winners
+}
+
+func severalWriters(es []record.Entry) bool {
+	for i := 1; i < len(es); i++ {
+		if es[i].Dot.Replica != es[0].Dot.Replica {
+			return true
+		}
+	}
+	return false
 }
 
 func hasMates(kind record.Kind, v *record.Version, key, unit string) bool {

@@ -1,0 +1,207 @@
+package localstore
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"sidekeep/localstore/pim"
+	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
+)
+
+func picture(uid string, data []byte) pim.Object {
+	return pim.Object{Kind: record.Pictures, UID: uid, Fields: []record.Field{{Key: "SUMMARY", Line: []byte("SUMMARY:sea")}, {Key: "ATTACH", Line: []byte("ATTACH;FMTTYPE=image/png:")}},
+		Blobs: map[string]pim.BlobSource{"ATTACH": pim.BytesSource(data)}}
+}
+
+func noise(n int, seed byte) []byte {
+	b := make([]byte, n)
+	x := uint32(seed) + 1
+	for i := range b {
+		x = x*1664525 + 1013904223
+		b[i] = byte(x >> 24)
+	}
+	return b
+}
+
+func TestChunksTravel(t *testing.T) {
+	c, a, b := openPair(t)
+	data := noise(3*ChunkBytes+17, 1)
+	res, err := a.Import(t.Context(), []pim.Object{picture("p", data)})
+	must(t, err)
+	if ids, err := a.UnsentChunks(t.Context(), record.ChunkID{}, 10); err != nil || len(ids) != 0 {
+		t.Errorf("chunks of a record that was never minted: %v %v", ids, err)
+	}
+	c.sync(t, a)
+	c.sync(t, b)
+	unsent, err := a.UnsentChunks(t.Context(), record.ChunkID{}, 3)
+	must(t, err)
+	rest, err := a.UnsentChunks(t.Context(), unsent[2], 3)
+	must(t, err)
+	if unsent = append(unsent, rest...); len(unsent) != 4 {
+		t.Fatalf("%d unsent", len(unsent))
+	}
+	missing, err := b.MissingChunks(t.Context(), 10)
+	must(t, err)
+	if len(missing) != 4 {
+		t.Fatalf("%d missing", len(missing))
+	}
+	rec, err := b.Get(t.Context(), res[0].ID)
+	must(t, err)
+	if _, err := readBlob(b, *rec.Fields[1].Blob); !errors.Is(err, ErrChunk) {
+		t.Errorf("reading what is missing: %v", err)
+	}
+	for _, id := range missing {
+		chunk, err := a.Chunk(t.Context(), id)
+		must(t, err)
+		if err := b.PutChunks(t.Context(), []Chunk{{id, append([]byte{0}, chunk[1:]...)}}); chunk[0] != 0 && !errors.Is(err, ErrChunk) {
+			t.Errorf("a wrong chunk: %v", err)
+		}
+		must(t, b.PutChunks(t.Context(), []Chunk{{id, chunk}}))
+		must(t, b.PutChunks(t.Context(), []Chunk{{id, chunk}}))
+		must(t, a.ChunksAcked(t.Context(), []record.ChunkID{id}))
+	}
+	got, err := readBlob(b, *rec.Fields[1].Blob)
+	must(t, err)
+	if !bytes.Equal(got, data) {
+		t.Error("the picture differs")
+	}
+	for _, s := range []*Store{a, b} {
+		st, err := s.Status(t.Context())
+		must(t, err)
+		if st.Blobs != (BlobStatus{Chunks: 4, Bytes: int64(len(data))}) {
+			t.Errorf("%+v", st.Blobs)
+		}
+	}
+	// Another cloud: offered again.
+	must(t, a.ResetEpoch(t.Context(), Epoch{1}))
+	must(t, a.ResetEpoch(t.Context(), Epoch{1}))
+	if ids, _ := a.UnsentChunks(t.Context(), record.ChunkID{}, 10); len(ids) != 4 {
+		t.Errorf("%d offered to a new cloud", len(ids))
+	}
+	// A chunk that nothing refers to is not taken.
+	stray := noise(9, 9)
+	must(t, b.PutChunks(t.Context(), []Chunk{{testHasher{}.ChunkID(stray), stray}}))
+	if _, err := b.Chunk(t.Context(), testHasher{}.ChunkID(stray)); !errors.Is(err, ErrChunk) {
+		t.Errorf("stray chunk: %v", err)
+	}
+}
+
+func readBlob(s *Store, b record.Blob) ([]byte, error) {
+	r, err := s.OpenBlob(background, b)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+func TestUnusedChunksGo(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	res, err := s.Import(t.Context(), []pim.Object{picture("p", noise(2*ChunkBytes, 2))})
+	must(t, err)
+	claim(t, s)
+	_, err = s.Mint(t.Context(), record.Pictures, 0, 1, 1)
+	must(t, err)
+	res2, err := s.Import(t.Context(), []pim.Object{picture("p", noise(2*ChunkBytes, 3))})
+	must(t, err)
+	if res2[0].Outcome != Changed || res2[0].ID != res[0].ID {
+		t.Errorf("%+v", res2)
+	}
+	count := func() (n int) {
+		must(t, s.Maintain(t.Context()))
+		must(t, s.read(t.Context(), func(c *session) (err error) {
+			n, err = c.count("SELECT count(*) FROM chunk_data")
+			return err
+		}))
+		return n
+	}
+	if n := count(); n != 4 { // the before-image still needs the old ones
+		t.Errorf("%d chunks before minting", n)
+	}
+	_, err = s.Mint(t.Context(), record.Pictures, 0, 10, 1<<20)
+	must(t, err)
+	if n := count(); n != 2 {
+		t.Errorf("%d chunks after minting", n)
+	}
+}
+
+func TestDamagedChunk(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir, Options{Hasher: testHasher{}})
+	must(t, err)
+	defer s.Close()
+	res, err := s.Import(t.Context(), []pim.Object{picture("p", noise(100, 4))})
+	must(t, err)
+	mustShell(t, dir, "UPDATE chunk_data SET data = zeroblob(100)")
+	rec, err := s.Get(t.Context(), res[0].ID)
+	must(t, err)
+	if _, err := readBlob(s, *rec.Fields[1].Blob); !errors.Is(err, ErrChunk) {
+		t.Errorf("a damaged chunk was read: %v", err)
+	}
+	if r, _ := s.Verify(t.Context(), nil); len(r.Damage) != 1 {
+		t.Errorf("verify: %v", r.Damage)
+	}
+}
+
+func TestReadSet(t *testing.T) {
+	c, s := filled(t, t.TempDir(), 50, Options{})
+	_ = c
+	must(t, s.ReadSet(t.Context(), record.Contacts, func(set rangeset.Set) error {
+		var all []rangeset.Item
+		var d rangeset.Digest
+		must(t, set.Scan(nil, nil, func(it rangeset.Item) bool {
+			if len(all) > 0 && all[len(all)-1].Compare(it) >= 0 {
+				t.Error("out of order")
+			}
+			all = append(all, it)
+			d.Add(it.Version)
+			return true
+		}))
+		kept, err := s.Digest(t.Context(), record.Contacts)
+		must(t, err)
+		if !d.Equal(kept) {
+			t.Error("the set's digest differs")
+		}
+		for _, lo := range []rangeset.Bound{nil, all[7].Bytes()[:3], all[7].Bytes()[:16], all[7].Bytes(), all[7].Bytes()[:20]} {
+			for _, up := range []rangeset.Bound{nil, all[30].Bytes()[:1], all[30].Bytes()[:16], all[30].Bytes(), all[30].Bytes()[:17]} {
+				want, got := 0, 0
+				for _, it := range all {
+					if rangeset.Contains(lo, up, it) {
+						want++
+					}
+				}
+				must(t, set.Scan(lo, up, func(rangeset.Item) bool { got++; return true }))
+				if got != want {
+					t.Errorf("%x to %x: %d items, want %d", lo, up, got, want)
+				}
+			}
+		}
+		n := 0
+		must(t, set.Scan(nil, nil, func(rangeset.Item) bool { n++; return n < 5 }))
+		if n != 5 {
+			t.Errorf("stopped after %d", n)
+		}
+		return nil
+	}))
+}
+
+func TestMarkUnsent(t *testing.T) {
+	_, s := filled(t, t.TempDir(), 3, Options{})
+	claim(t, s)
+	id := testHasher{}.RecordID(record.Contacts, "h1")
+	v, err := s.Version(t.Context(), id)
+	must(t, err)
+	must(t, s.MarkUnsent(t.Context(), []Ref{{id, v.VersionID}, {id, record.VersionID{1}}, {record.ID{1}, v.VersionID}}))
+	out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20)
+	must(t, err)
+	if len(out) != 1 || out[0].VersionID != v.VersionID {
+		t.Errorf("%+v", out)
+	}
+	must(t, s.MarkSent(t.Context(), []Ref{{id, v.VersionID}}))
+	if out, _ := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20); len(out) != 0 {
+		t.Errorf("after MarkSent: %+v", out)
+	}
+}
