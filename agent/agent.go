@@ -131,8 +131,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		a.wait(ctx, end, pause)
 	}
-	a.setCloud(func(c *CloudStatus) { *c = CloudStatus{URL: c.URL, State: StateOff, Epoch: c.Epoch} })
+	a.setOff()
 	return nil
+}
+
+func (a *Agent) setOff() {
+	a.setCloud(func(c *CloudStatus) { *c = CloudStatus{URL: c.URL, State: StateOff, Epoch: c.Epoch, Error: c.Error} })
 }
 
 // wait lets time pass before the next session, or returns at once when kicked.
@@ -175,6 +179,7 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 	if progress != nil {
 		defer a.follow(ctx, progress)()
 	}
+	defer a.setOff()
 	pause := newPause()
 	var last error
 	welcomed := false
@@ -270,20 +275,27 @@ func (a *Agent) Kick() {
 	}
 }
 
+// houseEvery is the time between two rounds of upkeep: each costs a write.
+const houseEvery = 10 * time.Minute
+
 // keepHouse counts the time that the agent runs and lets the store do what can
 // wait.
 func (a *Agent) keepHouse(ctx context.Context) {
-	const every = time.Minute
-	t := time.NewTicker(every)
+	t := time.NewTicker(houseEvery)
 	defer t.Stop()
-	for {
+	counted := time.Now()
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case <-t.C:
 		}
-		if err := a.cfg.Store.Ran(ctx, every); err != nil && ctx.Err() == nil {
+		now := time.Now()
+		if err := a.cfg.Store.Ran(context.WithoutCancel(ctx), now.Sub(counted)); err != nil {
 			a.cfg.Log.Warn("count running time", "error", err)
+		}
+		counted = now
+		if ctx.Err() != nil {
+			return
 		}
 		if err := a.cfg.Store.Maintain(ctx); err != nil && ctx.Err() == nil {
 			a.cfg.Log.Warn("maintain the store", "error", err)

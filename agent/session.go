@@ -19,6 +19,9 @@ import (
 const (
 	dialMax      = 45 * time.Second
 	handshakeMax = 30 * time.Second
+	expireFirst  = time.Minute // in sync before the trash is looked at
+	expireEvery  = 6 * time.Hour
+	expireMax    = 200             // records purged at once
 	farewellMax  = 2 * time.Second // for what is still to be sent when a session ends
 )
 
@@ -62,7 +65,7 @@ func (a *Agent) session(ctx context.Context, once bool) ending {
 	a.lastErr = end.err
 	a.mu.Unlock()
 	a.setViews(nil)
-	a.setCloud(func(c *CloudStatus) { c.State, c.Error = StateWaiting, end.text() })
+	a.setCloud(func(c *CloudStatus) { c.State, c.Error = StateConnecting, end.text() })
 	return end
 }
 
@@ -161,6 +164,8 @@ func (s *session) loop(ctx context.Context) {
 	var deadline <-chan time.Time
 	handshake := time.NewTimer(handshakeMax)
 	defer handshake.Stop()
+	expire := time.NewTimer(expireFirst)
+	defer expire.Stop()
 	for !s.done {
 		s.keeper.expect(s.machine.Expecting())
 		select {
@@ -184,6 +189,8 @@ func (s *session) loop(ctx context.Context) {
 			if len(s.machine.Kinds()) == 0 {
 				s.lost(errors.New("no answer in the handshake"))
 			}
+		case <-expire.C:
+			expire.Reset(s.expire())
 		case <-stop:
 			stop = nil
 			deadline = time.After(farewellMax)
@@ -192,6 +199,29 @@ func (s *session) loop(ctx context.Context) {
 			s.lost(context.Cause(ctx))
 		}
 	}
+}
+
+// expire empties the trash of what has been there long enough, if all is in
+// sync, and returns when to look again.
+func (s *session) expire() time.Duration {
+	for _, v := range s.machine.Kinds() {
+		if !v.Proven {
+			return expireFirst
+		}
+	}
+	if len(s.machine.Kinds()) == 0 {
+		return expireFirst
+	}
+	n, err := s.a.cfg.Store.Expire(s.local, expireMax)
+	if err != nil {
+		s.fault(err)
+		return expireEvery
+	}
+	if n == 0 {
+		return expireEvery
+	}
+	s.handle(syncproto.DeviceChanged{})
+	return expireFirst
 }
 
 // handle gives one event to the machine, and the results of what it asks for,

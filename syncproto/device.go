@@ -44,7 +44,7 @@ const (
 
 // DeviceSession is the device's end of one connection, as a pure machine: the
 // driver reports events and carries out the actions it gets, in order. It never
-// blocks, and has no clock; SPEC.md section "Device" has its states.
+// blocks, and has no clock; SPEC.md section "States" has its states.
 //
 // After every event it looks at what it knows of each kind and asks for what is
 // missing, most important kind first: reconcile or pull, then push, then the

@@ -2,12 +2,14 @@ package endtoend
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"sidekeep/agent"
 	"sidekeep/cmd/internal/cloud/cloudtest"
+	"sidekeep/localstore"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 )
@@ -62,6 +64,25 @@ func TestLiveEditIsOneMessageUpOneAckOneDown(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	same(t, a, b)
+}
+
+func TestIdleSessionCostsNothing(t *testing.T) {
+	cloud := cloudtest.Start(t, cloudtest.Options{})
+	p := newProxy(t, cloud.Addr)
+	a := newAccount(t).join(t, "a", cloud.URL, p.through)
+	a.add(record.Notes, "n", "SUMMARY", "x")
+	a.run()
+	a.waitLive()
+	time.Sleep(300 * time.Millisecond)
+	p.reset()
+	before := commits(t, filepath.Join(a.dir, localstore.FileName))
+	time.Sleep(3 * time.Second)
+	if n := commits(t, filepath.Join(a.dir, localstore.FileName)) - before; n != 0 {
+		t.Errorf("%d commits while idle", n)
+	}
+	if up, down := p.total(); up+down != 0 {
+		t.Errorf("%d messages up and %d down while idle", up, down)
+	}
 }
 
 func TestReturnsAfterTheCloudWasAway(t *testing.T) {

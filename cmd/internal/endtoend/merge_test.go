@@ -132,3 +132,17 @@ func TestAMassDeletionIsHeld(t *testing.T) {
 		t.Error("an accepted deletion did not arrive")
 	}
 }
+
+func TestUnknownKindsAndKeysAreCarried(t *testing.T) {
+	a, b := pair(t)
+	a.add("recipes", "soup", "X-TITLE", "Soup", "X-STEP.one", "boil")
+	a.set("ada", "X-UNKNOWN", "kept")
+	a.sync()
+	b.sync()
+	b.set("soup", "X-STEP.two", "eat")
+	settle(b, a)
+	same(t, a, b)
+	if r := a.get("soup"); r.Kind != "recipes" || line(&r, "X-STEP.two:eat") == "" {
+		t.Errorf("got %+v", r)
+	}
+}
