@@ -76,7 +76,7 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (*Conn, error) {
 		return nil, dialError(u, resp, err)
 	}
 	if c.Subprotocol() != Subprotocol {
-		c.Close(websocket.StatusProtocolError, "")
+		c.CloseNow()
 		return nil, fmt.Errorf("dial %s: %w", u.Host, ErrSubprotocol)
 	}
 	limit := o.ReadLimit
