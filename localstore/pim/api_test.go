@@ -169,7 +169,7 @@ func TestMergeOverrides(t *testing.T) {
 	import1 := func(path string) pim.Object {
 		var first pim.Object
 		_, err := pim.ImportFile(path, func(o pim.Object) error {
-			if first.Fields == nil {
+			if o.Kind == record.Events && o.UID == "weekly" {
 				first = o
 			}
 			return nil

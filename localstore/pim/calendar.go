@@ -163,12 +163,14 @@ func isDefaultHead(lines []shared) bool {
 
 // entries groups the components of a calendar into records, in the order in
 // which each first appears, and finds the time zones that each refers to.
+// Overrides belong to the main component of their UID; where a file has
+// several of those, to the first that recurs. The others are records of their own.
 func (im *importer) entries(c *component) (entries []*entry, uses map[*entry]map[string]bool) {
 	uses = map[*entry]map[string]bool{}
+	masters := mainComponents(c)
 	byUID := map[string]*entry{}
-	masters := map[*entry]bool{}
 	for i, it := range c.items {
-		if it.sub == nil || it.sub.name == "VTIMEZONE" || it.sub.name == "VCALENDAR" {
+		if it.sub == nil || it.sub.name == "VTIMEZONE" || it.sub.name == pathCalendar {
 			continue
 		}
 		kind, isEntry := entryKinds[it.sub.name]
@@ -176,24 +178,43 @@ func (im *importer) entries(c *component) (entries []*entry, uses map[*entry]map
 			kind = record.Events
 		}
 		uid := uidOf(it.sub)
-		_, override := it.sub.property("RECURRENCE-ID")
 		group := it.sub.name + ":" + uid
+		_, override := it.sub.property("RECURRENCE-ID")
+		joins := isEntry && uid != "" && (override || masters[group] == i)
 		e := byUID[group]
-		if e == nil || uid == "" || !isEntry || !override && masters[e] {
+		if e == nil || !joins {
 			e = &entry{kind: kind, uid: uid, other: !isEntry}
 			uses[e] = map[string]bool{}
 			entries = append(entries, e)
-			if byUID[group] == nil {
+			if joins {
 				byUID[group] = e
 			}
-		}
-		if !override {
-			masters[e] = true
 		}
 		e.parts = append(e.parts, i)
 		collectZones(it.sub, uses[e])
 	}
 	return entries, uses
+}
+
+// mainComponents finds for each UID the main component that its overrides
+// belong to: the first that recurs, else the first.
+func mainComponents(c *component) map[string]int {
+	masters, recurs := map[string]int{}, map[string]bool{}
+	for i, it := range c.items {
+		if it.sub == nil {
+			continue
+		}
+		if _, override := it.sub.property("RECURRENCE-ID"); override {
+			continue
+		}
+		group := it.sub.name + ":" + uidOf(it.sub)
+		_, rule := it.sub.property("RRULE")
+		_, dates := it.sub.property("RDATE")
+		if _, known := masters[group]; !known || !recurs[group] && (rule || dates) {
+			masters[group], recurs[group] = i, rule || dates
+		}
+	}
+	return masters
 }
 
 // collectZones adds every TZID parameter inside c to ids.

@@ -322,6 +322,8 @@ func checkFile(t *testing.T, path, rel string, row *corpusRow) (places []string)
 		entries, _, _ := entriesOf(out)
 		together = append(together, entries...)
 		checkAgain(t, bs, out, of)
+		slices.Reverse(of)
+		checkAgain(t, bs, exportAll(t, bs, kind, of), of)
 	}
 	if d := missing(gotEntries, together); len(d) > 0 {
 		t.Errorf("exported together, %d objects are lost:\n%q", len(d), d)

@@ -20,7 +20,8 @@ var ErrUnknownFormat = errors.New("not a format that can be imported")
 // ErrTooLarge is wrapped by the error for a file that is larger than an import takes.
 var ErrTooLarge = errors.New("file is too large")
 
-// Import reads one file and hands every record in it to emit, in file order.
+// Import reads one file and hands every record in it to emit, in file order but
+// for records whose UID stands in several places: those come last.
 // The format is found by content, then by the extension of name: vCards,
 // iCalendar, text or Markdown (one note), JPEG, PNG, GIF, WebP, HEIC (one
 // picture). Broken places are in the report and never stop the rest. The error
@@ -28,7 +29,7 @@ var ErrTooLarge = errors.New("file is too large")
 //
 // A picture's blob source reads r: keep it open until the blob is stored.
 func Import(name string, r io.ReadSeeker, emit func(Object) error) (Report, error) {
-	im := &importer{name: name, emit: emit, seen: map[string]int{}}
+	im := newImporter(name, emit)
 	err := im.file(r, func() (io.ReadCloser, error) {
 		_, err := r.Seek(0, io.SeekStart)
 		return io.NopCloser(r), err
@@ -43,7 +44,7 @@ func ImportFile(path string, emit func(Object) error) (Report, error) {
 		return Report{}, err
 	}
 	defer f.Close()
-	im := &importer{name: path, emit: emit, seen: map[string]int{}}
+	im := newImporter(path, emit)
 	err = im.file(f, func() (io.ReadCloser, error) { return os.Open(path) })
 	return im.finish(path, err)
 }
@@ -53,8 +54,15 @@ type importer struct {
 	name   string
 	emit   func(Object) error
 	report Report
-	seen   map[string]int // kind and UID, and how often the file had it
-	alone  bool           // the component at hand stood without a calendar
+	alone  bool                // the component at hand stood without a calendar
+	uids   map[string]int      // lines of the file with that UID, where there are several
+	held   map[string][]Object // by kind and UID: those that can turn out to stand twice
+	order  []string            // keys of held, in file order
+	seen   map[string]int      // kind and content identity, and how often the file had it
+}
+
+func newImporter(name string, emit func(Object) error) *importer {
+	return &importer{name: name, emit: emit, held: map[string][]Object{}, seen: map[string]int{}}
 }
 
 func (im *importer) problem(line int, reason string, o Outcome) {
@@ -107,11 +115,12 @@ func (im *importer) file(r io.ReadSeeker, open func() (io.ReadCloser, error)) er
 
 // components imports a file of cards and calendars, in any mixture.
 func (im *importer) components(b []byte) error {
+	im.uids = countUIDs(b)
 	r := &componentReader{lines: newLineReader(b, im.problem), problem: im.problem}
 	for {
 		c := r.next()
 		if c == nil {
-			return nil
+			return im.emitHeld()
 		}
 		var err error
 		switch c.name {
@@ -173,28 +182,81 @@ func (im *importer) emitObject(b *builder, at *component, uid string) error {
 		return nil
 	}
 	o.Line = at.no
-	o.UID, o.ByContent = im.identity(&o, uid)
 	im.report.Objects++
+	uid = strings.TrimSpace(uid)
+	switch {
+	case uid == "":
+		im.nameByContent(&o)
+	case im.uids[uid] > 1:
+		slot := string(o.Kind) + "\x00" + uid
+		if im.held[slot] == nil {
+			im.order = append(im.order, slot)
+		}
+		o.UID = uid
+		im.held[slot] = append(im.held[slot], o)
+		return nil
+	default:
+		o.UID = uid
+	}
 	return im.emit(o)
 }
 
-// identity is the UID by which the record is known. A file that has a UID
-// twice means two records: the later one is known by its content. Equal
-// contents are counted, so that importing the file again finds each of them.
-func (im *importer) identity(o *Object, uid string) (id string, byContent bool) {
-	if uid = strings.TrimSpace(uid); uid != "" {
-		slot := string(o.Kind) + "\x00" + uid
-		if im.seen[slot]++; im.seen[slot] == 1 {
-			return uid, false
-		}
-		im.problem(o.Line, "its UID stood in this file before; kept as a record of its own", Repaired)
-	}
-	content := o.contentUID()
-	slot := string(o.Kind) + "\x00" + content
+// nameByContent gives o the identity of its content. Equal contents are
+// counted, so that importing the file again finds each of them.
+func (im *importer) nameByContent(o *Object) {
+	o.UID, o.ByContent = o.contentUID(), true
+	slot := string(o.Kind) + "\x00" + o.UID
 	if im.seen[slot]++; im.seen[slot] > 1 {
-		content += "-" + strconv.Itoa(im.seen[slot])
+		o.UID += "-" + strconv.Itoa(im.seen[slot])
 	}
-	return content, true
+}
+
+// emitHeld hands on the records whose UID stands in several places. A file
+// that has a UID twice means two records: one is known by the UID, the others by
+// their content. The largest gets the UID, whatever the order in the file.
+func (im *importer) emitHeld() error {
+	for _, slot := range im.order {
+		objects := im.held[slot]
+		if len(objects) > 1 {
+			content := make(map[int]string, len(objects))
+			for i := range objects {
+				content[objects[i].Line] = objects[i].contentUID()
+			}
+			slices.SortStableFunc(objects, func(a, b Object) int {
+				if d := len(b.Fields) - len(a.Fields); d != 0 {
+					return d
+				}
+				return strings.Compare(content[a.Line], content[b.Line])
+			})
+		}
+		for i := range objects {
+			if i > 0 {
+				im.problem(objects[i].Line, "its UID stands more than once in this file; kept as a record of its own", Repaired)
+				im.nameByContent(&objects[i])
+			}
+			if err := im.emit(objects[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// countUIDs finds the UIDs that more than one line of a file has.
+func countUIDs(b []byte) map[string]int {
+	uids := map[string]int{}
+	r := newLineReader(b, func(int, string, Outcome) {})
+	for {
+		l, ok := r.next()
+		if !ok {
+			return uids
+		}
+		if colon := valueColon(l.text); colon >= 3 && colon < headBytesMax {
+			if p := parseHead(string(l.text[:colon])); equalFold(p.name, "UID") {
+				uids[strings.TrimSpace(joinValue(decodeValue(verbatim, p, l.text[colon+1:]), ""))]++
+			}
+		}
+	}
 }
 
 // fromUTF16 converts a file that begins with a UTF-16 byte-order mark.
