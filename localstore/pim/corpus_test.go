@@ -445,13 +445,13 @@ metadata-extractor-images; not part of this repository). Made by
 
     go test ./localstore/pim -run 'TestCorpus$' -write
 
-which finds the corpus at ../shared/corpus beside the module, or where SIDEKEEP_CORPUS says.
+which finds the corpus in the folder that SIDEKEEP_CORPUS names, or beside the module.
 
 An object is a card, a calendar entry (VEVENT, VTODO, VJOURNAL, VFREEBUSY and others), a VTIMEZONE or a VCALENDAR's own lines. It is lossless if it
 comes out with the lines it came with: every property, parameter, value, group and component, byte for byte and in order, but for line ends and
 folding. That is judged by an unfolder and block reader written for the test alone, which share nothing with the codec, on each record exported by
 itself, and again on all records of a file exported together; what comes out must also be something that went in. A record is what the store
-holds: a contact, or the entry with its overrides, time zones and calendar lines.
+holds: a contact, or the entry with its overrides, time zones and calendar lines. What is not lossless is refused, and listed with its reason.
 
 `
 

@@ -20,7 +20,6 @@ const (
 	ObjectBytesMax      = 200 << 10                // keys and lines of one object after long lines went to blobs
 	fieldOverheadBytes  = 24                       // what a field costs beside its key and line
 	CalendarHeadMax     = 16 << 10                 // calendar lines that every entry of the calendar carries along
-	recurrenceStepsMax  = 4096                     // steps when evaluating a time zone's rule
 	sniffBytes          = 4096
 	headBytesMax        = 4096 // a quoted-printable line's name and parameters
 	foldOctets          = 75   // RFC 5545 section 3.1
