@@ -48,7 +48,7 @@ func (s *Store) record(r *row) (Record, error) {
 		rec.Values[lines[i].Key] = lines[i].value
 	}
 	rec.Title = pim.ColumnsOf(r.kind, rec.Fields).Title
-	if r.vid == nil {
+	if r.vid == nil || r.conflicts == 0 {
 		return rec, nil
 	}
 	v, _, _, err := s.version(r)

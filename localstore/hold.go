@@ -18,8 +18,10 @@ import (
 // brakeWindowS is how long (s) deletions that went out count.
 const brakeWindowS = 24 * 60 * 60
 
-// judge holds or releases the deletions of a kind that were not judged yet.
-func (t *tx) judge(kind record.Kind) error {
+// judge holds or releases the deletions of a kind that were not judged yet. The
+// first minting records, in the order of their rows, are minted next; what else
+// is no loss is noted as judged, so that it is looked at once only.
+func (t *tx) judge(kind record.Kind, minting int) error {
 	fresh, err := t.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold = 0 AND doc IS NOT NULL", string(kind))
 	if err != nil || fresh == 0 {
 		return err
@@ -33,18 +35,23 @@ func (t *tx) judge(kind record.Kind) error {
 	if err != nil {
 		return err
 	}
-	rows, err := t.rowsOf("JOIN dirty m ON m.n = r.n WHERE m.kind = ? AND m.hold = 0 AND m.doc IS NOT NULL", string(kind))
+	rows, err := t.rowsOf("WHERE d.kind = ? AND d.hold = 0 AND d.doc IS NOT NULL ORDER BY d.n", string(kind))
 	if err != nil {
 		return err
 	}
 	var losses []*row
 	deletions := 0
-	for _, r := range rows {
-		if r.deleted && !r.wasDeleted {
+	for i, r := range rows {
+		switch {
+		case r.deleted && !r.wasDeleted:
 			losses = append(losses, r)
 			deletions++
-		} else if !r.deleted && !r.wasDeleted && t.blanked(r) {
+		case !r.deleted && !r.wasDeleted && blanked(r):
 			losses = append(losses, r)
+		case i >= minting:
+			if err := t.setHold(r, holdReleased); err != nil {
+				return err
+			}
 		}
 	}
 	if len(losses) == 0 {
@@ -85,7 +92,7 @@ func (t *tx) setHold(r *row, hold int) error {
 
 // blanked reports whether an edit takes most of a record away: more than half
 // of its values are gone or empty, or, of a record with at least three, are other ones.
-func (t *tx) blanked(r *row) bool {
+func blanked(r *row) bool {
 	before, err := r.before.lines(r.kind)
 	if err != nil {
 		return false

@@ -17,6 +17,7 @@ import (
 type minter struct {
 	replica record.ReplicaID
 	counter uint64
+	stored  uint64 // the counter that table meta has
 }
 
 // Next satisfies record.Minter.
@@ -26,9 +27,13 @@ func (m *minter) Next() record.Dot {
 }
 
 func (m *minter) save(t *tx) error {
+	if m.counter == m.stored {
+		return nil
+	}
 	if m.counter > record.CounterMax {
 		return &record.LimitError{What: "writes of one device", Value: math.MaxInt32, Max: math.MaxInt32}
 	}
+	m.stored = m.counter
 	return t.setMeta(metaCounter, int64(m.counter))
 }
 
@@ -49,7 +54,7 @@ func (t *tx) mint() (*minter, error) {
 		return nil, ErrNotClaimed
 	}
 	counter, err := t.metaInt(metaCounter)
-	m.counter = uint64(counter)
+	m.counter, m.stored = uint64(counter), uint64(counter)
 	t.minter = m
 	return m, err
 }
@@ -66,26 +71,18 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 	var out []Outgoing
 	dirty := 0
 	err := s.read(ctx, func(c *session) (err error) {
-		if dirty, err = c.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold <> 1 AND problem IS NULL", string(kind)); err != nil || dirty > 0 {
+		if dirty, err = c.count("SELECT count(*) FROM dirty d JOIN record r ON r.n = d.n WHERE d.kind = ? AND "+mintable, string(kind)); err != nil || dirty > 0 {
 			return err
 		}
 		out, err = s.outgoing(c, kind, after, maxRecords, maxBytes)
 		return err
 	})
-	if err == nil && dirty > 0 {
+	if errors.Is(err, ErrDamaged) || err == nil && dirty > 0 {
 		err = s.write(ctx, false, func(t *tx) error {
-			t.s.Log.Debug("minting", "kind", kind, "dirty", dirty)
-			if err := t.mintDirty(ctx, kind, after, maxRecords); err != nil {
+			return t.mintAll(ctx, kind, after, maxRecords, func() (err error) {
+				out, err = s.outgoing(t.session, kind, after, maxRecords, maxBytes)
 				return err
-			}
-			var err error
-			if t.minter != nil { // what goes out is checked against the stored counter
-				if err = t.minter.save(t); err != nil {
-					return err
-				}
-			}
-			out, err = s.outgoing(t.session, kind, after, maxRecords, maxBytes)
-			return err
+			})
 		})
 	}
 	if err != nil {
@@ -94,17 +91,42 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 	return out, nil
 }
 
+// mintable: not held, not set aside, and not deleted before any other device saw it.
+const mintable = "d.hold <> 1 AND d.problem IS NULL AND NOT (r.vid IS NULL AND r.deleted)"
+
+// mintAll mints what is dirty and calls read, which reads the outbox. A damaged
+// record that read meets becomes a new version, and read is called again.
+func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxRecords int, read func() error) error {
+	for {
+		if err := t.mintDirty(ctx, kind, after, maxRecords); err != nil {
+			return err
+		}
+		if t.minter != nil { // what goes out is checked against the stored counter
+			if err := t.minter.save(t); err != nil {
+				return err
+			}
+		}
+		err := read()
+		var d *damagedError
+		if !errors.As(err, &d) {
+			return err
+		}
+		if err := t.demote(d.row); err != nil {
+			return err
+		}
+	}
+}
+
 // mintDirty mints as many dirty records as are missing to fill the outbox up to maxRecords.
 func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords int) error {
-	if err := t.judge(kind); err != nil {
-		return fmt.Errorf("judge deletions: %w", err)
-	}
 	queued, err := t.count("SELECT count(*) FROM outbox WHERE kind = ? AND ord > ?", string(kind), after)
 	if err != nil || queued >= maxRecords {
 		return err
 	}
-	rows, err := t.rowsOf("JOIN dirty m ON m.n = r.n WHERE m.kind = ? AND m.hold <> 1 AND m.problem IS NULL AND NOT (r.vid IS NULL AND r.deleted) ORDER BY m.n LIMIT ?",
-		string(kind), maxRecords-queued)
+	if err := t.judge(kind, maxRecords-queued); err != nil {
+		return fmt.Errorf("judge deletions: %w", err)
+	}
+	rows, err := t.rowsOf("WHERE d.kind = ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), maxRecords-queued)
 	if err != nil {
 		return err
 	}

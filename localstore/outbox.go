@@ -45,10 +45,7 @@ func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, 
 	size := 0
 	for _, p := range places {
 		o, bytes, err := s.outgoingRow(c, p.n)
-		if errors.Is(err, ErrDamaged) {
-			s.Log.Error("a record can not be sent", "error", err)
-			continue
-		} else if err != nil {
+		if err != nil {
 			return nil, err
 		}
 		if !peers.Includes(o.Version.Vector) { // P3

@@ -15,11 +15,11 @@ import (
 // edited writes a document as a local edit. The triggers of the schema keep the
 // before-image, exactly as for an edit by another program.
 func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
-	d, err := makeDocument(r.kind, fields)
-	if err != nil {
+	if err := checkFields(fields); err != nil {
 		return err
 	}
-	if err := checkSize(fields); err != nil {
+	d, err := makeDocument(r.kind, fields)
+	if err != nil {
 		return err
 	}
 	c := pim.ColumnsOf(r.kind, fields)
@@ -119,14 +119,20 @@ func (t *tx) trashedAt(r *row, deleted bool) (sql.NullInt64, error) {
 	return sql.NullInt64{Int64: ran, Valid: true}, err
 }
 
-// checkSize refuses, before anything is stored, a record that no version can hold.
-func checkSize(fields []record.Field) error {
+// checkFields refuses, before anything is stored, a record that no version can
+// hold, or that has a key twice.
+func checkFields(fields []record.Field) error {
 	const overhead = 1 << 10 // of the encoding, for a vector and a tombstone
 	if len(fields) > record.KeysMax {
 		return &record.LimitError{What: "fields in one record", Value: len(fields), Max: record.KeysMax}
 	}
 	bytes, chunks := overhead, 0
+	keys := make(map[string]bool, len(fields))
 	for i := range fields {
+		if keys[fields[i].Key] {
+			return fmt.Errorf("two fields have the key %q", fields[i].Key)
+		}
+		keys[fields[i].Key] = true
 		bytes += len(fields[i].Key) + len(fields[i].Line) + 16
 		if b := fields[i].Blob; b != nil {
 			chunks += len(b.Chunks)

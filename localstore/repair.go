@@ -142,10 +142,8 @@ func (t *tx) repair(want []object) error {
 		if slices.Contains(have, o) || o.kind == "table" && tolerated(o, have) {
 			continue
 		}
-		if o.kind != "table" {
-			if err := t.drop(o); err != nil {
-				return err
-			}
+		if err := t.clear(o, have); err != nil {
+			return err
 		}
 		if _, err := t.conn.ExecContext(background, o.sql); err != nil {
 			return fmt.Errorf("make %s %s again: %w", o.kind, o.name, err)
@@ -162,6 +160,27 @@ func (t *tx) repair(want []object) error {
 	for _, line := range report {
 		if err := t.problem("schema", "another program changed the database's schema: "+line, nil); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// clear makes room for an object. A program's table that took its name is
+// renamed, since it may hold data; anything else goes.
+func (t *tx) clear(o object, have []object) error {
+	for _, h := range have {
+		if !strings.EqualFold(h.name, o.name) {
+			continue
+		}
+		if h.kind != "table" {
+			if err := t.drop(h); err != nil {
+				return err
+			}
+			continue
+		}
+		name := fmt.Sprintf("foreign_%s_%d", o.name, t.s.Now().Unix())
+		if _, err := t.conn.ExecContext(background, fmt.Sprintf(`ALTER TABLE "%s" RENAME TO "%s"`, h.name, name)); err != nil {
+			return fmt.Errorf("rename foreign table %s: %w", h.name, err)
 		}
 	}
 	return nil

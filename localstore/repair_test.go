@@ -26,10 +26,10 @@ func TestSchemaIsRepaired(t *testing.T) {
 	dir := t.TempDir()
 	c, s := filled(t, dir, 30, Options{})
 	mustShell(t, dir, `CREATE TRIGGER evil AFTER UPDATE ON record BEGIN UPDATE record SET deleted = 1; END;
- CREATE TRIGGER "od""d" INSTEAD OF UPDATE ON notes BEGIN SELECT 1; END;
+ CREATE TRIGGER "od""d" INSTEAD OF UPDATE ON tasks BEGIN SELECT 1; END;
  CREATE UNIQUE INDEX evil_index ON record (kind, deleted, n);
  DROP VIEW contacts; CREATE VIEW contacts AS SELECT 1 AS id; DROP INDEX record_list; DROP TRIGGER record_guard_delete;
- CREATE TABLE my_own (a); CREATE VIEW my_view AS SELECT 1; PRAGMA application_id = 7; PRAGMA user_version = 9;`)
+ DROP VIEW notes; CREATE TABLE notes (title); INSERT INTO notes VALUES ('kept'); CREATE TABLE my_own (a); CREATE VIEW my_view AS SELECT 1; PRAGMA application_id = 7; PRAGMA user_version = 9;`)
 	must(t, s.write(t.Context(), false, func(tx *tx) error { // the shell lacks the options of our FTS5 table
 		_, err := tx.conn.ExecContext(t.Context(), "DROP TABLE fulltext")
 		return err
@@ -49,6 +49,8 @@ func TestSchemaIsRepaired(t *testing.T) {
 	if titles(t, s, "name 7") != "Name 7" {
 		t.Error("search after repair")
 	}
+	wantShell(t, dir, "SELECT count(*) FROM notes", "0")
+	wantShell(t, dir, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'foreign_notes_*'", "1")
 	wantShell(t, dir, "SELECT count(*) FROM my_own, my_view", "0")
 	c.sync(t, s)
 	c.equal(t, s)

@@ -16,9 +16,10 @@ type row struct {
 	kind    record.Kind
 	deleted bool
 	document
-	vid     *record.VersionID // nil: never minted
-	state   []byte
-	trashed sql.NullInt64
+	vid       *record.VersionID // nil: never minted
+	state     []byte
+	trashed   sql.NullInt64
+	conflicts int // keys in conflict
 
 	dirty      bool
 	before     *document // before-image; nil if not dirty or never minted
@@ -37,7 +38,7 @@ const (
 	holdReleased = 2
 )
 
-const rowColumns = `r.n, r.id, r.kind, r.deleted, r.doc, r.par, r.raw, r.vid, r.state, r.trashed,
+const rowColumns = `r.n, r.id, r.kind, r.deleted, r.doc, r.par, r.raw, r.vid, r.state, r.trashed, r.conflicts,
  d.n IS NOT NULL, d.doc, d.par, d.raw, coalesce(d.deleted, 0), d.keys, coalesce(d.hold, 0), o.n IS NOT NULL, coalesce(o.acked, 0)
  FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN outbox o ON o.n = r.n`
 
@@ -50,7 +51,7 @@ func scanRow(scan func(...any) error) (*row, error) {
 		bRaw, vid  []byte
 		acked      int64
 	)
-	err := scan(&r.n, &id, &r.kind, &r.deleted, &r.doc, &par, &r.raw, &vid, &r.state, &r.trashed,
+	err := scan(&r.n, &id, &r.kind, &r.deleted, &r.doc, &par, &r.raw, &vid, &r.state, &r.trashed, &r.conflicts,
 		&r.dirty, &bDoc, &bPar, &bRaw, &r.wasDeleted, &keys, &r.hold, &r.queued, &acked)
 	if err != nil {
 		return nil, err
@@ -103,6 +104,15 @@ func (r *row) base() *document {
 	return &r.document
 }
 
+// damagedError says which row does not give the version that it should. It is ErrDamaged.
+type damagedError struct {
+	row *row
+	err error
+}
+
+func (e *damagedError) Error() string { return fmt.Sprintf("record %s: %v", e.row.id, e.err) }
+func (e *damagedError) Unwrap() error { return ErrDamaged }
+
 // version reconstructs the minted version of a row and asserts its id. fields
 // are those of base. The error wraps ErrDamaged when document and state do not
 // give the version that they should.
@@ -111,19 +121,19 @@ func (s *Store) version(r *row) (v *record.Version, fields []record.Field, encod
 		if r.dirty && r.before == nil {
 			return record.New(), nil, nil, nil
 		}
-		return nil, nil, nil, fmt.Errorf("record %s has no version and is not dirty: %w", r.id, ErrDamaged)
+		return nil, nil, nil, &damagedError{r, errors.New("it has no version and is not marked as changed")}
 	}
 	if fields, err = r.base().fields(r.kind); err != nil {
-		return nil, nil, nil, fmt.Errorf("record %s: %w", r.id, err)
+		return nil, nil, nil, &damagedError{r, err}
 	}
 	if v, err = decodeState(r.state, fields); err != nil {
-		return nil, nil, nil, fmt.Errorf("record %s: %w", r.id, err)
+		return nil, nil, nil, &damagedError{r, err}
 	}
 	if encoded, err = record.Encode(v); err != nil {
-		return nil, nil, nil, fmt.Errorf("record %s: %w: %w", r.id, ErrDamaged, err)
+		return nil, nil, nil, &damagedError{r, err}
 	}
 	if s.hash.VersionID(r.kind, r.id, encoded) != *r.vid {
-		return nil, nil, nil, fmt.Errorf("record %s: its content is not that of its version: %w", r.id, ErrDamaged)
+		return nil, nil, nil, &damagedError{r, errors.New("its content is not that of its version")}
 	}
 	return v, fields, encoded, nil
 }

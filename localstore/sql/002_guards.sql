@@ -10,7 +10,7 @@ BEGIN
   INSERT INTO dirty (n, kind, doc, par, raw, deleted)
     SELECT OLD.n, OLD.kind, OLD.doc, OLD.par, OLD.raw, OLD.deleted
     WHERE NOT EXISTS (SELECT 1 FROM dirty WHERE n = OLD.n);
-  UPDATE dirty SET problem = NULL, hold = CASE WHEN NEW.deleted < OLD.deleted THEN 0 ELSE hold END
+  UPDATE dirty SET problem = NULL, hold = CASE WHEN NEW.deleted < OLD.deleted OR hold = 2 THEN 0 ELSE hold END
     WHERE n = OLD.n;
   INSERT INTO stale (n, columns)
     SELECT OLD.n, 1 WHERE NOT EXISTS (SELECT 1 FROM stale WHERE n = OLD.n);
