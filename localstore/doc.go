@@ -5,15 +5,16 @@
 // It owns the file (schema in sql/, described in FORMAT.md), the durable edit,
 // the minting of versions, the join of received ones, the digests, the pieces
 // of pictures, the trash, the search and the holding of mass deletions. It does
-// not know the network, keys or sessions: the agent calls the methods of
-// sync.go and claim.go, everything else is for whoever wants to read or edit.
+// not know the network, keys or sessions: the agent calls the methods of the
+// sync side, everything else is for whoever wants to read or edit.
 //
-//   - store.go     Options, Open, Close; conn.go has the connections and pragmas
-//   - app side     import.go, edit.go, get.go, list.go, search.go, conflicts.go, hold.go, blob.go
-//   - sync side    claim.go, mint.go, apply.go, outbox.go, ranges.go, chunks.go, cursor.go
-//   - the row      row.go (a row of table record), document.go (fields to JSON and
-//     back), state.go (causal state), shown.go (which sibling is shown)
-//   - upkeep       schema.go, repair.go, wake.go, absorb.go, fulltext.go, trash.go, verify.go
+//   - store.go     Options, Open, Close; types.go has what goes in and out
+//   - app side     import.go, edit.go, get.go, search.go, hold.go, blob.go, status.go
+//   - sync side    claim.go, mint.go, apply.go, outbox.go, ranges.go, chunks.go, cursor.go, digest.go
+//   - the row      row.go (a row of table record), put.go (how it is written), document.go
+//     (fields to JSON and back), state.go (causal state), shown.go (which sibling is shown)
+//   - upkeep       schema.go, repair.go, wake.go, fulltext.go, trash.go, verify.go, problem.go
+//   - SQLite       conn.go (connections and pragmas), tx.go (transactions), meta.go
 //
 // A Store may be used from any goroutine. Several processes may open the same
 // file; only one of them, the agent, may call the sync side.
