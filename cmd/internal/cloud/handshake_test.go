@@ -397,3 +397,14 @@ func TestLogHoldsNoIDs(t *testing.T) {
 		}
 	}
 }
+
+func TestSessionsOfAnAccount(t *testing.T) {
+	c := cloudtest.Start(t, cloudtest.Options{})
+	a := newDevice(t).enter(c)
+	for range cloud.AccountSessionsMax - 1 {
+		a.sibling().enter(c)
+	}
+	wantRefused(t, a.sibling().connect(c), syncproto.CodeBusy)
+	newDevice(t).enter(c) // another account has its own
+	a.enter(c)            // the same replica takes the place of its older session
+}

@@ -20,8 +20,12 @@ func newHub() *hub { return &hub{rooms: map[seal.Account]map[*session]record.Rep
 // goodbye before its connection is cut.
 const supersedeGrace = time.Second
 
+// AccountSessionsMax bounds the sessions of one account at once.
+const AccountSessionsMax = 64
+
 // enter adds a session, after every older session of the same replica has ended.
-func (h *hub) enter(s *session, account seal.Account, replica record.ReplicaID) {
+// It reports false, and adds nothing, if the account has too many.
+func (h *hub) enter(s *session, account seal.Account, replica record.ReplicaID) bool {
 	for {
 		h.mu.Lock()
 		var older *session
@@ -30,13 +34,17 @@ func (h *hub) enter(s *session, account seal.Account, replica record.ReplicaID) 
 				older = o
 			}
 		}
+		if older == nil && len(h.rooms[account]) >= AccountSessionsMax {
+			h.mu.Unlock()
+			return false
+		}
 		if older == nil {
 			if h.rooms[account] == nil {
 				h.rooms[account] = map[*session]record.ReplicaID{}
 			}
 			h.rooms[account][s] = replica
 			h.mu.Unlock()
-			return
+			return true
 		}
 		h.mu.Unlock()
 		older.supersede()

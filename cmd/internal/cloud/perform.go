@@ -19,7 +19,7 @@ func (c *session) perform(a syncproto.CloudAction) syncproto.CloudEvent {
 	}
 	code := syncproto.CodeOf(err)
 	switch code {
-	case syncproto.CodeRefused, syncproto.CodeUnknownAccount, syncproto.CodeBadMessage:
+	case syncproto.CodeRefused, syncproto.CodeUnknownAccount, syncproto.CodeBadMessage, syncproto.CodeBusy:
 	default:
 		c.server.metrics.failures.WithLabelValues(code.String()).Inc()
 		c.server.conf.Log.Error("storage", "operation", name, "error", err)
@@ -75,7 +75,9 @@ func (c *session) claim(a syncproto.DoClaim) (syncproto.CloudEvent, error) {
 	if !c.server.conf.Admit.Admit(a.Account) {
 		return nil, &syncproto.Error{Code: syncproto.CodeRefused}
 	}
-	c.server.hub.enter(c, a.Account, a.Replica)
+	if !c.server.hub.enter(c, a.Account, a.Replica) {
+		return nil, &syncproto.Error{Code: syncproto.CodeBusy}
+	}
 	c.entered = true
 	got, err := c.server.conf.Store.Claim(c.ctx, a)
 	if err != nil {
