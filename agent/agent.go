@@ -58,7 +58,8 @@ type Agent struct {
 
 	mu       sync.Mutex // guards what follows
 	cloud    CloudStatus
-	lastErr  error // why the last session ended
+	lastErr  error     // why the last session ended
+	provenAt time.Time // when the cloud last told what it holds
 	views    []syncproto.DeviceKindView
 	problems []Problem
 	watchers map[chan struct{}]struct{} // each holds one

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"time"
 )
@@ -58,6 +59,21 @@ type keeper struct {
 	last     time.Time // when something was heard
 	since    time.Time // when an answer became due; zero when none is
 	paused   int       // writes and stalled reads under way
+}
+
+// heardConn tells a keeper of every byte that comes: a large message on a slow
+// network is no silence.
+type heardConn struct {
+	net.Conn
+	heard func()
+}
+
+func (c heardConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard()
+	}
+	return n, err
 }
 
 func newKeeper(conn pinger, remembered time.Duration) *keeper {

@@ -24,8 +24,8 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 	case syncproto.DeviceStateChanged:
 		s.stateChanged(a.Live)
 	case syncproto.DeviceProved:
-		s.a.proofs.Add(1)
-		s.stateChanged(true)
+		s.a.proved()
+		s.stateChanged(s.machine.Live())
 	case syncproto.DeviceProblem:
 		s.problem(a)
 	case syncproto.DeviceClose:

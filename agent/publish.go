@@ -29,7 +29,7 @@ func ReadStatus(ctx context.Context, c Config) (Status, error) {
 	if device == "" {
 		device = c.Identity.Device().String()
 	}
-	return statusOf(&st, Status{Account: c.Identity.Account.String(), Device: device, Cloud: CloudStatus{URL: c.CloudURL, State: StateOff}}, nil), nil
+	return statusOf(&st, Status{Account: c.Identity.Account.String(), Device: device, Cloud: CloudStatus{URL: c.CloudURL, State: StateOff}}, nil, time.Time{}), nil
 }
 
 // snapshot joins what the store counts with what the session knows.
@@ -41,10 +41,10 @@ func (a *Agent) snapshot(ctx context.Context) (Status, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	base := Status{Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
-	return statusOf(&st, base, a.views), nil
+	return statusOf(&st, base, a.views, a.provenAt), nil
 }
 
-func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView) Status {
+func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView, provenAt time.Time) Status {
 	var zero localstore.Epoch
 	if s.Cloud.Epoch == "" && st.Epoch != zero {
 		s.Cloud.Epoch = hexOf(st.Epoch[:])
@@ -65,6 +65,9 @@ func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView)
 		// overtaken by a write that it has not seen.
 		k.CloudDigest = v.Cloud.String()
 		k.InSync = k.InSync && v.Proven && k.Digest == k.CloudDigest
+		if k.InSync && k.ProvenAt.Before(provenAt) {
+			k.ProvenAt = &provenAt
+		}
 		s.Kinds[v.Kind] = k
 	}
 	s.Blobs = BlobStatus{Chunks: st.Blobs.Chunks, Missing: st.Blobs.Missing, Unsent: st.Blobs.Unsent, Bytes: st.Blobs.Bytes}
@@ -106,6 +109,14 @@ func (a *Agent) setCloud(change func(*CloudStatus)) {
 	if changed {
 		a.notify()
 	}
+}
+
+// proved notes that the cloud has just told what it holds.
+func (a *Agent) proved() {
+	a.proofs.Add(1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.provenAt = a.cfg.Now()
 }
 
 func (a *Agent) setViews(views []syncproto.DeviceKindView) {

@@ -73,12 +73,12 @@ func (s *session) run(ctx context.Context, once bool) ending {
 	if err := s.prepare(ctx, once); err != nil {
 		return ending{local: err, retry: syncproto.RetryBackoff}
 	}
+	s.keeper = newKeeper(nil, s.a.memory.ping())
 	conn, err := s.dial(ctx)
 	if err != nil {
 		return ending{err: err, retry: syncproto.RetryBackoff}
 	}
-	s.conn = conn
-	s.keeper = newKeeper(conn, s.a.memory.ping())
+	s.conn, s.keeper.conn = conn, conn
 	ctx, cancel := context.WithCancel(ctx)
 	background, stop := context.WithCancel(s.local)
 	readerDone, writerDone, keeperDone := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -140,8 +140,19 @@ func (s *session) prepare(ctx context.Context, once bool) error {
 func (s *session) dial(ctx context.Context) (*ws.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialMax)
 	defer cancel()
+	dial := s.a.cfg.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	heard := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return heardConn{c, s.keeper.heard}, nil
+	}
 	conn, err := ws.Dial(ctx, s.a.target.url, ws.DialOptions{
-		ReadLimit: syncproto.MessageBytesMax, TLS: s.a.tlsConfig(&s.leaf), DialContext: s.a.cfg.DialContext,
+		ReadLimit: syncproto.MessageBytesMax, TLS: s.a.tlsConfig(&s.leaf), DialContext: heard,
 	})
 	switch {
 	case err == nil:
@@ -291,7 +302,6 @@ func (s *session) closed(c syncproto.DeviceClose) {
 func (s *session) read(ctx context.Context) {
 	for {
 		b, err := s.conn.Read(ctx)
-		s.keeper.heard()
 		var in inbound
 		if err != nil {
 			in.err = err

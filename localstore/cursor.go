@@ -22,9 +22,10 @@ func (s *Store) Cursor(ctx context.Context, kind record.Kind) (c Cursor, err err
 	return c, err
 }
 
-// SetCursor stores a cursor without applying anything, as after a reconcile.
+// SetCursor stores a cursor without applying anything, as after a reconcile. It
+// is not synced to flash: an older cursor costs only reading again.
 func (s *Store) SetCursor(ctx context.Context, kind record.Kind, c Cursor) error {
-	return s.write(ctx, false, func(t *tx) error { return t.setCursor(kind, c) })
+	return s.write(ctx, true, func(t *tx) error { return t.setCursor(kind, c) })
 }
 
 func (t *tx) setCursor(kind record.Kind, c Cursor) error {

@@ -120,7 +120,8 @@ func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 func (s *Store) MarkSent(ctx context.Context, refs []Ref) error { return s.Acked(ctx, refs) }
 
 // MarkUnsent puts versions that reconcile found missing at the cloud back into
-// the outbox; those that are no longer current are skipped.
+// the outbox, and has their chunks offered again; those that are no longer
+// current are skipped.
 func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) error {
 	err := s.write(ctx, false, func(t *tx) error {
 		var own record.ReplicaID
@@ -135,7 +136,14 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) error {
 			if err != nil {
 				return err
 			}
-			if r == nil || r.vid == nil || *r.vid != ref.VersionID || r.queued {
+			if r == nil || r.vid == nil || *r.vid != ref.VersionID {
+				continue
+			}
+			// A cloud that lost a version may have lost its chunks.
+			if err := t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0 AND n IN (SELECT chunk FROM chunk_ref WHERE record = ?)", r.n); err != nil {
+				return err
+			}
+			if r.queued {
 				continue
 			}
 			v, _, _, err := t.s.version(r)

@@ -57,6 +57,7 @@ type DeviceSession struct {
 	epoch  Epoch
 	limits Limits
 	head   Seq
+	grain  int // bytes of the next batch or push
 
 	kinds    []*deviceKind // in order of priority
 	requests map[RequestID]*deviceRequest
@@ -90,7 +91,7 @@ func NewDeviceSession(c DeviceConfig) *DeviceSession {
 		c.Versions = []uint64{ProtocolVersion}
 	}
 	c.Versions = slices.DeleteFunc(slices.Clone(c.Versions), func(v uint64) bool { return v < c.LeastVersion })
-	return &DeviceSession{cfg: c, requests: map[RequestID]*deviceRequest{}}
+	return &DeviceSession{cfg: c, grain: grainFirst, requests: map[RequestID]*deviceRequest{}}
 }
 
 // Handle takes one event and returns what the driver must do, in order.
@@ -330,6 +331,9 @@ func (s *DeviceSession) held(cursors bool) []Held {
 
 // Epoch returns the cloud's epoch, zero before the welcome.
 func (s *DeviceSession) Epoch() Epoch { return s.epoch }
+
+// Live reports whether the cloud sends what others write.
+func (s *DeviceSession) Live() bool { return s.live }
 
 // DeviceKindView is what a session knows of one kind.
 type DeviceKindView struct {

@@ -125,10 +125,11 @@ type deviceDownload struct {
 	tries   int
 }
 
-// look has the store asked again what is missing, as after new versions.
+// look has the store asked again what is missing, as after new versions: their
+// author may be sending the chunks just now.
 func (d *deviceDownload) look() {
 	d.wanted = true
-	d.tries = 0
+	d.tries, d.waiting = 0, false
 }
 
 // retry asks again for what the cloud did not hold.

@@ -12,7 +12,8 @@ const (
 	pullsMax      = 3 // pulls to the end that left digests different, since they last were equal
 	reconcilesMax = 3 // reconciles that found something and left digests different
 	restMillis    = 1500
-	pullBytes     = BatchBytesMax
+	grainFirst    = 32 * 1024 // bytes of the first batch and push of a session
+	grainMost     = BatchBytesMax
 )
 
 // deviceKind is what a session knows of one kind.

@@ -66,7 +66,7 @@ func (s *DeviceSession) answered(id RequestID, types ...Type) *deviceRequest {
 func (s *DeviceSession) pull(k *deviceKind) {
 	k.wantPull = false
 	k.asked = s.request(&deviceRequest{kind: k, typ: TypePull, after: k.cursor})
-	s.send(&Pull{ID: k.asked, Kind: k.name, After: k.cursor, BytesMax: pullBytes})
+	s.send(&Pull{ID: k.asked, Kind: k.name, After: k.cursor, BytesMax: uint64(s.grain)})
 }
 
 func (s *DeviceSession) fetch(k *deviceKind) {
@@ -75,6 +75,10 @@ func (s *DeviceSession) fetch(k *deviceKind) {
 	s.send(&Fetch{ID: k.asked, Kind: k.name, Refs: k.need[:n:n]})
 	k.need = k.need[n:]
 }
+
+// grow lets the next batch and push be larger, now that one went through: a
+// link that breaks often gets on in small steps.
+func (s *DeviceSession) grow() { s.grain = min(2*s.grain, grainMost) }
 
 // batch queues what came for the store, and asks for the next page before that.
 func (s *DeviceSession) batch(m *Batch) {
@@ -100,13 +104,14 @@ func (s *DeviceSession) batch(m *Batch) {
 		}
 	default:
 		delete(s.requests, m.ID)
+		s.grow()
 		if m.More {
 			if m.Next <= r.after {
 				s.fail(CodeBadMessage, "a pull that does not move")
 				return
 			}
 			b.kind.asked = s.request(&deviceRequest{kind: b.kind, typ: TypePull, after: m.Next})
-			s.send(&Pull{ID: b.kind.asked, Kind: b.kind.name, After: m.Next, BytesMax: pullBytes})
+			s.send(&Pull{ID: b.kind.asked, Kind: b.kind.name, After: m.Next, BytesMax: uint64(s.grain)})
 		}
 	}
 	s.arrived = append(s.arrived, b)
@@ -186,7 +191,7 @@ func (s *DeviceSession) push(k *deviceKind) bool {
 		s.sendPush(k)
 	}
 	if len(k.out) == 0 && k.minting && k.pushing < window && s.room() {
-		s.ask(StoreMint{Kind: k.name, After: k.after, RecordsMax: s.limits.Get(LimitPushRecords), BytesMax: s.limits.Get(LimitPushBytes)})
+		s.ask(StoreMint{Kind: k.name, After: k.after, RecordsMax: s.limits.Get(LimitPushRecords), BytesMax: min(s.grain, s.limits.Get(LimitPushBytes))})
 		return true
 	}
 	return k.pushing > 0 || len(k.out) > 0 || k.minting
@@ -229,6 +234,7 @@ func (s *DeviceSession) sendPush(k *deviceKind) {
 func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 	k := r.kind
 	k.pushing--
+	s.grow()
 	for i := len(m.Rejects) - 1; i >= 0; i-- {
 		j := int(m.Rejects[i].Index)
 		if j >= len(r.refs) {

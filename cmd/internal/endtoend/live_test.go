@@ -144,3 +144,26 @@ func TestSilentNetworkIsNoticed(t *testing.T) {
 	t.Logf("noticed after %v", time.Since(start))
 	a.waitLive()
 }
+
+// TestSlowNetworkIsNotTakenForASilentOne sends chunks that take half a minute
+// each.
+func TestSlowNetworkIsNotTakenForASilentOne(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for a slow network")
+	}
+	cloud := cloudtest.Start(t, cloudtest.Options{})
+	person := newAccount(t)
+	p := newProxy(t, cloud.Addr)
+	a, b := person.join(t, "a", cloud.URL), person.join(t, "b", cloud.URL, p.through)
+	a.picture("large", localstore.ChunkBytes)
+	a.sync()
+	p.slow = 2000
+	if err := b.trySync(2 * time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.count(true, syncproto.TypeHello); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+	same(t, a, b)
+}

@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -125,6 +126,34 @@ func TestCloudRestoredFromAnOldBackup(t *testing.T) {
 		t.Error("the back-up won over the devices")
 	}
 	sameBytes(t, "picture on c", c.pictureBytes("late"), picture)
+}
+
+// TestCloudThatLostAPictureWithoutKnowingIt takes the rows of a picture out of
+// the cloud's file: same storage, same epoch.
+func TestCloudThatLostAPictureWithoutKnowingIt(t *testing.T) {
+	cloud := cloudtest.Start(t, cloudtest.Options{})
+	person := newAccount(t)
+	a := person.join(t, "a", cloud.URL)
+	picture := a.picture("beach", 150_000)
+	a.add(record.Notes, "n", "SUMMARY", "kept")
+	a.sync()
+	cloud.Stop()
+	db, err := sql.Open("sqlite", filepath.Join(cloud.Dir, "cloud.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{"DELETE FROM version WHERE kind = 'pictures'", "DELETE FROM chunk"} {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.Close()
+	cloud = cloud.Restart()
+	a.sync()
+	b := person.join(t, "b", cloud.URL)
+	b.sync()
+	same(t, a, b)
+	sameBytes(t, "picture on b", b.pictureBytes("beach"), picture)
 }
 
 func TestDeviceRestoredFromItsOwnOldBackup(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"sidekeep/agent"
 	"sidekeep/localstore/record"
@@ -28,6 +29,7 @@ type proxy struct {
 	up     map[syncproto.Type]int // messages from devices
 	down   map[syncproto.Type]int
 	bytes  [2]int
+	slow   int                          // bytes a second in each direction; 0 is unlimited
 	onUp   func(syncproto.Message) bool // false cuts before the message passes
 	onDown func(syncproto.Message) bool
 }
@@ -128,10 +130,29 @@ func (p *proxy) copy(to, from net.Conn, up bool) {
 			p.cut()
 			return
 		}
-		if _, err := to.Write(frame); err != nil {
+		if err := p.write(to, frame); err != nil {
 			return
 		}
 	}
+}
+
+// write passes a frame on, as fast as the network is.
+func (p *proxy) write(to net.Conn, frame []byte) error {
+	p.mu.Lock()
+	slow := p.slow
+	p.mu.Unlock()
+	for len(frame) > 0 {
+		n := len(frame)
+		if slow > 0 {
+			n = min(n, slow/10+1)
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(slow))
+		}
+		if _, err := to.Write(frame[:n]); err != nil {
+			return err
+		}
+		frame = frame[n:]
+	}
+	return nil
 }
 
 // pass counts a message and asks whether it may go on.
