@@ -78,6 +78,14 @@ func TestIdentity(t *testing.T) {
 	if len(twice) != 2 || twice[0].UID == twice[1].UID || twice[0].UID != uid(a) || report.Repaired != 0 {
 		t.Errorf("a card that stands twice: %+v", twice)
 	}
+	var buf bytes.Buffer
+	err := pim.Export(&buf, record.Contacts, func(yield func(pim.Item, error) bool) {
+		_ = yield(pim.Item{ID: id(record.Contacts, twice[0].UID), Fields: twice[0].Fields}, nil) &&
+			yield(pim.Item{ID: id(record.Contacts, twice[1].UID), Fields: twice[1].Fields}, nil)
+	}, pim.ExportOptions{RecordID: id})
+	if out := strings.ReplaceAll(buf.String(), "\r\n", "\n"); err != nil || out != a+a {
+		t.Errorf("a card that stands twice is exported as %q: %v", out, err)
+	}
 	own, ok := pim.OwnID("sidekeep-000102030405060708090a0b0c0d0e0f")
 	if !ok || own.String() != "000102030405060708090a0b0c0d0e0f" {
 		t.Errorf("own UID: %v %v", own, ok)

@@ -61,7 +61,7 @@ func splitBlob(line []byte) (inline, data []byte) {
 		if base64 {
 			if d, exact := decodeExactBase64(line[at:]); exact && len(d) >= BlobBytesMin {
 				return line[:at:at], d
-			} else if !exact && len(line) > InlineBase64Max {
+			} else if !exact && len(line) > inlineBase64Max {
 				return toText(line)
 			}
 		}
@@ -124,16 +124,19 @@ func (b *builder) object() (Object, error) {
 	for i := range b.fields {
 		size += len(b.fields[i].Key) + len(b.fields[i].Line) + fieldOverheadBytes
 	}
-	for size > ObjectBytesMax {
+	for size > objectBytesAim {
 		longest := slices.MaxFunc(b.fields, func(x, y record.Field) int { return b.movable(x) - b.movable(y) })
 		if b.movable(longest) < BlobBytesMin {
-			return Object{}, fmt.Errorf("it is larger than the %d bytes that one record can hold", ObjectBytesMax)
+			break
 		}
 		i := slices.IndexFunc(b.fields, func(f record.Field) bool { return f.Key == longest.Key })
 		inline, data := toText(longest.Line)
 		b.blobs[longest.Key] = BytesSource(data)
 		b.fields[i].Line = inline
 		size -= len(longest.Line) - len(inline)
+	}
+	if size > ObjectBytesMax {
+		return Object{}, fmt.Errorf("it is larger than the %d bytes that one record can hold", ObjectBytesMax)
 	}
 	o := Object{Kind: b.kind, Fields: b.fields, Blobs: b.blobs}
 	o.Title = ColumnsOf(o.Kind, o.Fields).Title

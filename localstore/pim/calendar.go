@@ -126,7 +126,7 @@ func (s *surroundings) of(uses map[string]bool, first bool) []shared {
 }
 
 // surroundings finds the lines and time zones of a calendar and gives them
-// their keys. Lines beyond CalendarHeadMax travel with the first entry only, so
+// their keys. Lines beyond calendarHeadMax travel with the first entry only, so
 // that a hostile head is not multiplied by its entries.
 func (im *importer) surroundings(c *component) *surroundings {
 	keys := keySet{}
@@ -136,7 +136,7 @@ func (im *importer) surroundings(c *component) *surroundings {
 		switch {
 		case it.sub == nil:
 			key := keys.line("", pathCalendar+"/", it.line)
-			if size += len(key) + len(it.line) + fieldOverheadBytes; size <= CalendarHeadMax {
+			if size += len(key) + len(it.line) + fieldOverheadBytes; size <= calendarHeadMax {
 				s.lines = append(s.lines, shared{i, key, it.line})
 			} else {
 				s.excess = append(s.excess, shared{i, key, it.line})

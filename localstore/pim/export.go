@@ -153,8 +153,13 @@ func (x *exporter) uidFor(it Item) (string, error) {
 		}
 		return nil, nil
 	})
-	if err != nil || x.opt.RecordID(x.kind, uid) == it.ID {
+	if err != nil {
 		return "", err
+	}
+	for n := 1; n <= equalContentsMax; n++ {
+		if x.opt.RecordID(x.kind, numbered(uid, n)) == it.ID {
+			return "", nil
+		}
 	}
 	return ownUID + it.ID.String(), nil
 }

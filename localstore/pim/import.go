@@ -206,9 +206,16 @@ func (im *importer) emitObject(b *builder, at *component, uid string) error {
 func (im *importer) nameByContent(o *Object) {
 	o.UID, o.ByContent = o.contentUID(), true
 	slot := string(o.Kind) + "\x00" + o.UID
-	if im.seen[slot]++; im.seen[slot] > 1 {
-		o.UID += "-" + strconv.Itoa(im.seen[slot])
+	im.seen[slot]++
+	o.UID = numbered(o.UID, im.seen[slot])
+}
+
+// numbered is the identity of the n-th record with one content.
+func numbered(uid string, n int) string {
+	if n == 1 {
+		return uid
 	}
+	return uid + "-" + strconv.Itoa(n)
 }
 
 // emitHeld hands on the records whose UID stands in several places. A file

@@ -99,9 +99,28 @@ func TestLargeObject(t *testing.T) {
 	if got, want := naiveLines(exportAll(t, bs, record.Contacts, objs)), naiveLines([]byte(b.String())); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Error("a large card came out changed")
 	}
-	many := "BEGIN:VCARD\n" + strings.Repeat("X:"+strings.Repeat("y", 90)+"\n", 3000) + "END:VCARD\n"
-	if objs, report := importText(t, "x.vcf", many); len(objs) != 0 || report.Refused != 1 {
-		t.Errorf("too many lines: %d objects, %+v", len(objs), report)
+	// At the limit: so many lines that are too short to move, and one that fills up.
+	card := func(notes, last int) ([]pim.Object, pim.Report, int) {
+		objs, report := importText(t, "x.vcf", "BEGIN:VCARD\nVERSION:3.0\n"+strings.Repeat("NOTE:"+strings.Repeat("y", 900)+"\n", notes)+
+			"FN:"+strings.Repeat("z", last)+"\nEND:VCARD\n")
+		size := 0
+		for _, o := range objs {
+			for _, f := range o.Fields {
+				size += len(f.Key) + len(f.Line) + 24
+			}
+		}
+		return objs, report, size
+	}
+	notes := 200
+	_, _, size := card(notes, 1)
+	for ; size < pim.ObjectBytesMax-1000; notes++ {
+		_, _, size = card(notes+1, 1)
+	}
+	for _, over := range []int{-1, 0, 1} {
+		objs, report, _ := card(notes, 1+pim.ObjectBytesMax-size+over)
+		if (len(objs) == 0) != (over > 0) || report.Refused != max(over, 0) || len(objs) == 1 && len(objs[0].Blobs) > 0 {
+			t.Errorf("%+d: %d objects, %+v", over, len(objs), report)
+		}
 	}
 }
 

@@ -140,7 +140,7 @@ func (p *pictureInfo) metadata(f format, r *boundedReader) error {
 	}
 	tags := map[string]any{}
 	res, err := imagemeta.Decode(imagemeta.Options{
-		R: r, ImageFormat: as, Sources: sources, LimitNumTags: MetadataTagsMax,
+		R: r, ImageFormat: as, Sources: sources, LimitNumTags: metadataTagsMax,
 		ShouldHandleTag: func(t imagemeta.TagInfo) bool {
 			return strings.HasPrefix(t.Namespace, "IFD0") && wantedTags[t.Tag]
 		},

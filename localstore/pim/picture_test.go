@@ -3,6 +3,7 @@ package pim_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"image"
 	"image/color/palette"
@@ -163,21 +164,36 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// endless is a picture that is larger than can be carried.
-type endless struct{ pos int64 }
+// claims is a file that says it is larger than it is.
+type claims struct {
+	*strings.Reader
+	size int64
+}
 
-func (e *endless) Read(p []byte) (int, error) { return copy(p, "\xff\xd8\xff"), nil }
-func (e *endless) Seek(o int64, w int) (int64, error) {
-	if w == io.SeekEnd {
-		return pim.PictureBytesMax + 1, nil
+func (c claims) Seek(o int64, whence int) (int64, error) {
+	if whence == io.SeekEnd {
+		return c.size, nil
 	}
-	return o, nil
+	return c.Reader.Seek(o, whence)
+}
+
+func TestFileLimits(t *testing.T) {
+	none := func(pim.Object) error { return nil }
+	for _, over := range []int64{-1, 0, 1} {
+		if _, err := pim.Import("x.jpg", claims{strings.NewReader("\xff\xd8\xff"), pim.PictureBytesMax + over}, none); errors.Is(err, pim.ErrTooLarge) != (over > 0) {
+			t.Errorf("picture %+d: %v", over, err)
+		}
+		if _, err := pim.Import("x.vcf", claims{strings.NewReader("BEGIN:VCARD\nEND:VCARD\n"), pim.TextFileBytesMax + over}, none); errors.Is(err, pim.ErrTooLarge) != (over > 0) {
+			t.Errorf("card %+d: %v", over, err)
+		}
+		n := pim.ProblemsMax + int(over)
+		if _, report := importText(t, "x.vcf", strings.Repeat("END:X\n", n)); report.Refused != n || len(report.Problems) != min(n, pim.ProblemsMax) {
+			t.Errorf("problems %+d: %d refused, %d listed", over, report.Refused, len(report.Problems))
+		}
+	}
 }
 
 func TestPictureBounds(t *testing.T) {
-	if _, err := pim.Import("x.jpg", &endless{}, func(pim.Object) error { return nil }); err == nil {
-		t.Error("a picture larger than the limit was imported")
-	}
 	huge := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x01\x00\x00\x00\x00\x80\x00\x08\x06\x00\x00\x00"), 0, 0, 0, 0)
 	for _, c := range []struct {
 		height byte
