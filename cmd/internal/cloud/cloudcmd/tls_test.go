@@ -1,0 +1,109 @@
+package cloudcmd_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sidekeep/syncproto/ws"
+)
+
+// certificate writes a certificate for 127.0.0.1 and returns the pool that trusts it.
+func certificate(t *testing.T, certPath, keyPath string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(crand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{certPath: {Type: "CERTIFICATE", Bytes: der}, keyPath: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	return pool
+}
+
+func TestServeWithCertificate(t *testing.T) {
+	dir := t.TempDir()
+	certPath, keyPath := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	pool := certificate(t, certPath, keyPath)
+	p := start(t, filepath.Join(dir, "data"), "127.0.0.1:0", "--tls-cert", certPath, "--tls-key", keyPath, "--metrics-listen", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := ws.Dial(ctx, "wss://"+p.addr+"/sync", ws.DialOptions{TLS: &tls.Config{RootCAs: pool}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ws.Dial(ctx, "wss://"+p.addr+"/sync", ws.DialOptions{}); err == nil {
+		t.Error("a certificate that nobody trusts was accepted")
+	}
+	if _, err := ws.Dial(ctx, "ws://"+p.addr+"/sync", ws.DialOptions{}); err == nil {
+		t.Error("a plain connection to a TLS port")
+	}
+	// HTTP/2 is not spoken: a websocket can not be upgraded there.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+	resp, err := client.Get("https://" + p.addr + "/healthz")
+	if err != nil || resp.StatusCode != http.StatusOK || resp.ProtoMajor != 1 {
+		t.Errorf("health: %v, %v", resp, err)
+	}
+	go c.Read(ctx) // for the closing handshake
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit %d: %s", code, p.errs)
+	}
+	if !strings.Contains(p.errs.String(), "metrics on 127.0.0.1:") {
+		t.Errorf("says %s", p.errs)
+	}
+}
+
+func TestMetricsOnLoopbackOnly(t *testing.T) {
+	for _, c := range []struct {
+		listen string
+		want   int
+	}{{"127.0.0.1:0", http.StatusOK}, {"0.0.0.0:0", http.StatusNotFound}} {
+		p := start(t, t.TempDir(), c.listen, "--origin", "ws://cloud.example.org:1")
+		_, port, err := net.SplitHostPort(p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.Get("http://127.0.0.1:" + port + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != c.want {
+			t.Errorf("%s: %d", c.listen, resp.StatusCode)
+		}
+		p.stop(syscall.SIGTERM)
+	}
+}
