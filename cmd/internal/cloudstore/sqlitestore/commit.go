@@ -159,7 +159,7 @@ func (p *placement) storeSeen() error {
 
 // antichain returns the versions of a record that the store holds, and their vectors.
 func antichain(q querier, account seal.Account, kind record.Kind, id record.ID) ([]cloudstore.Entry, error) {
-	rows, err := q.rows("SELECT version, header FROM version WHERE account = ? AND kind = ? AND record = ?", account[:], string(kind), id[:])
+	rows, err := q.rows("SELECT version, header FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ?", account[:], string(kind), id[:])
 	if err != nil {
 		return nil, err
 	}
@@ -203,13 +203,13 @@ func (t *txn) keepDominated(account seal.Account, v *syncproto.CloudVersion, now
 // displace moves a version out of the antichain.
 func (t *txn) displace(account seal.Account, kind record.Kind, id record.ID, version record.VersionID, now int64, aside bool) error {
 	_, err := t.put(`INSERT INTO dominated (account, kind, record, version, since, aside, header, body)
-		SELECT account, kind, record, version, ?, ?, header, body FROM version WHERE account = ? AND kind = ? AND record = ? AND version = ?
+		SELECT account, kind, record, version, ?, ?, header, body FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?
 		ON CONFLICT (account, kind, record, version) DO UPDATE SET since = excluded.since, aside = excluded.aside, header = excluded.header, body = excluded.body`,
 		now, aside, account[:], string(kind), id[:], version[:])
 	if err != nil {
 		return err
 	}
-	_, err = t.put("DELETE FROM version WHERE account = ? AND kind = ? AND record = ? AND version = ?", account[:], string(kind), id[:], version[:])
+	_, err = t.put("DELETE FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?", account[:], string(kind), id[:], version[:])
 	return err
 }
 

@@ -67,7 +67,7 @@ func (s *Store) Fetch(ctx context.Context, account seal.Account, kind record.Kin
 		size := 0
 		for _, ref := range refs {
 			id, version := ref.Record(), ref.Version()
-			it, err := scanItem(q.row("SELECT seq, header, body FROM version WHERE account = ? AND kind = ? AND record = ? AND version = ?",
+			it, err := scanItem(q.row("SELECT seq, header, body FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?",
 				account[:], string(kind), id[:], version[:]))
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
