@@ -211,9 +211,18 @@ func (c *crash) audit(ctx context.Context) error {
 			return err
 		}
 		for _, w := range c.writers {
-			for _, l := range w.ledger.lost(shown) {
+			for _, l := range w.ledger.lost(shown, w.h == h) {
 				lost = append(lost, h.name+": "+l)
 			}
+		}
+	}
+	pictures := 0
+	for _, w := range c.writers {
+		pictures += w.counts.Pictures
+	}
+	for _, h := range c.phones {
+		if items, err := h.list(ctx, record.Pictures); err != nil || len(items) < pictures {
+			lost = append(lost, fmt.Sprintf("%s: %d pictures of %d %v", h.name, len(items), pictures, err))
 		}
 	}
 	if len(lost) > 0 {
@@ -233,15 +242,16 @@ func (c *crash) audit(ctx context.Context) error {
 }
 
 func (c *crash) tally() string {
-	killed, commands, statements, cut, records := 0, 0, 0, 0, 0
+	killed, commands, statements, pictures, cut, records := 0, 0, 0, 0, 0, 0
 	for _, n := range c.kills {
 		killed += n
 	}
 	for _, w := range c.writers {
-		commands, statements, cut, records = commands+w.counts.Commands, statements+w.counts.SQL, cut+w.counts.Killed, records+w.ledger.acknowledged()
+		commands, statements, pictures = commands+w.counts.Commands, statements+w.counts.SQL, pictures+w.counts.Pictures
+		cut, records = cut+w.counts.Killed, records+w.ledger.acknowledged()
 	}
-	return fmt.Sprintf("%d kills (handsets %d and %d, cloud %d), %d writes acknowledged by commands and %d by SQL on %d records, %d commands killed", killed,
-		c.kills[c.phones[0].name], c.kills[c.phones[1].name], c.kills[c.cloud.name], commands, statements, records, cut)
+	return fmt.Sprintf("%d kills (handsets %d and %d, cloud %d), %d writes acknowledged by commands and %d by SQL on %d records, %d pictures, %d commands killed", killed,
+		c.kills[c.phones[0].name], c.kills[c.phones[1].name], c.kills[c.cloud.name], commands, statements, records, pictures, cut)
 }
 
 // shown reads every record of the kinds that writers write, dead ones included.

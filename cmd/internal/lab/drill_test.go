@@ -19,3 +19,14 @@ func TestOutage(t *testing.T) {
 		t.Errorf("the story has no good end:\n%s", out.String())
 	}
 }
+
+// TestCrash runs some rounds; the full run is `sidekeep-lab crash`.
+func TestCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the kill loop takes some ten seconds; not with -short")
+	}
+	var out bytes.Buffer
+	if err := runCrash(t.Context(), &out, 12, 20091001, false); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}

@@ -107,9 +107,12 @@ func TestLedgerNotices(t *testing.T) {
 		{"a": {number: 4}, "b": {number: 5}, "c": {number: 6, deleted: true}},
 	}
 	for _, shown := range good {
-		if wrong := l.lost(shown); len(wrong) > 0 {
+		if wrong := l.lost(shown, true); len(wrong) > 0 {
 			t.Errorf("%v: %v", shown, wrong)
 		}
+	}
+	if wrong := l.lost(map[string]found{"a": {number: 3}}, false); len(wrong) > 0 {
+		t.Errorf("deleted before it left the handset: %v", wrong)
 	}
 	bad := []map[string]found{
 		{"c": {number: 6, deleted: true}},
@@ -117,9 +120,10 @@ func TestLedgerNotices(t *testing.T) {
 		{"a": {number: 9}, "c": {number: 6, deleted: true}},
 		{"a": {number: 3, deleted: true}, "c": {number: 6, deleted: true}},
 		{"a": {number: 3}, "c": {number: 6}},
+		{"a": {number: 3}}, // its own handset keeps what it deleted
 	}
 	for _, shown := range bad {
-		if wrong := l.lost(shown); len(wrong) != 1 {
+		if wrong := l.lost(shown, true); len(wrong) != 1 {
 			t.Errorf("%v: %v", shown, wrong)
 		}
 	}

@@ -75,15 +75,17 @@ type found struct {
 	deleted bool
 }
 
-// lost returns what of the ledger is not as it must be on a handset.
-func (l *ledger) lost(shown map[string]found) []string {
+// lost returns what of the ledger is not as it must be on a handset: that of the
+// writer (own), or another. What was made and deleted before a sync never
+// leaves the handset that did both, so that another may not know it.
+func (l *ledger) lost(shown map[string]found, own bool) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var wrong []string
 	for id, e := range l.entries {
 		f, known := shown[id]
 		switch {
-		case !known && e.acked > 0:
+		case !known && e.acked > 0 && (own || !e.deleted):
 			wrong = append(wrong, fmt.Sprintf("%s %s is gone, write %d was acknowledged", e.kind, id, e.acked))
 		case !known:
 		case f.number < e.acked || f.number > e.tried:

@@ -82,8 +82,7 @@ func (s *server) ask(ctx context.Context, out any, command string) error {
 	return nil
 }
 
-// report returns what the cloud holds of its one account, by kind; nothing for
-// a cloud that knows no account.
+// report returns what the cloud holds of its one account, by kind.
 func (s *server) report(ctx context.Context) (map[record.Kind]cell, error) {
 	var report struct {
 		Accounts []struct {
@@ -101,6 +100,9 @@ func (s *server) report(ctx context.Context) (map[record.Kind]cell, error) {
 		return nil, fmt.Errorf("%s reports %d accounts, the lab made one", s.name, n)
 	}
 	held := map[record.Kind]cell{}
+	for _, kind := range record.Kinds {
+		held[kind] = cell{Digest: strings.Repeat("0", 32)}
+	}
 	for _, a := range report.Accounts {
 		for _, k := range a.Kinds {
 			held[k.Kind] = cell{Live: k.Live, Deleted: k.Deleted, Digest: k.Digest}

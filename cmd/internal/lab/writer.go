@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"time"
 
 	_ "modernc.org/sqlite" // an app's SQLite
 
+	"sidekeep/cmd/internal/lab/sample"
 	"sidekeep/localstore/record"
 )
 
@@ -29,7 +31,7 @@ type writer struct {
 	fault  error // what must not happen to a writer
 }
 
-type writerCounts struct{ Commands, SQL, Killed int }
+type writerCounts struct{ Commands, SQL, Killed, Pictures int }
 
 func newWriter(h *handset, seed uint64) *writer {
 	return &writer{h: h, rand: rand.New(rand.NewPCG(seed, 1)), ledger: newLedger(), kinds: map[string]record.Kind{}}
@@ -49,9 +51,12 @@ func (w *writer) run(ctx context.Context) {
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	for ctx.Err() == nil && w.fault == nil {
-		if w.rand.IntN(2) == 0 {
+		switch n := w.rand.IntN(60); {
+		case n == 0:
+			w.fault = w.picture(ctx)
+		case n < 30:
 			w.fault = w.command(ctx)
-		} else {
+		default:
 			w.fault = w.sql(ctx, db)
 		}
 		select {
@@ -152,6 +157,22 @@ func (w *writer) sql(ctx context.Context, db *sql.DB) error {
 		w.keep(id, kind)
 	}
 	w.counts.SQL++
+	return nil
+}
+
+// picture imports a new picture of several chunks, so that kills fall into
+// their transfer, too.
+func (w *writer) picture(ctx context.Context) error {
+	w.number++
+	path := fmt.Sprintf("%s.%s.jpg", w.h.home, mark(w.number))
+	if err := os.WriteFile(path, sample.Photo(path), 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(path)
+	if _, err := w.h.do(ctx, "import", path); err != nil {
+		return err
+	}
+	w.counts.Pictures++
 	return nil
 }
 

@@ -51,7 +51,7 @@ func pictures(s *Set) {
 
 // Photo returns a JPEG like those of the sample that is not one of them; the
 // name decides what is on it.
-func Photo(name string) []byte { return photo(newRandom(name), 640, 480, 80, 0) }
+func Photo(name string) []byte { return photo(newRandom(name), 1280, 960, 88, 0) }
 
 func must(err error) {
 	if err != nil {
