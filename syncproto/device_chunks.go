@@ -11,9 +11,9 @@ import (
 const (
 	wantMax         = 16        // chunks asked for at once: what a cut can cost twice
 	keepMax         = 8         // chunks stored in one commit
-	wantFirstMillis = 250       // before chunks that the cloud lacked are asked for again
+	wantFirstMillis = 50        // before chunks that the cloud lacked are asked for again
 	wantMaxMillis   = 5 * 60000 // the longest time between two such questions
-	wantOnceTries   = 4         // such questions in a row before a single sync gives up
+	wantOnceTries   = 6         // such questions in a row before a single sync gives up
 )
 
 // deviceUpload offers and sends the chunks that the cloud lacks.

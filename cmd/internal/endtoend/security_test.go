@@ -278,3 +278,40 @@ func TestOldTLSIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestStaleClaimsForkAtMostThreeTimesADay(t *testing.T) {
+	c := cloudtest.Start(t, cloudtest.Options{})
+	d := newAccount(t).join(t, "d", c.URL)
+	d.add(record.Notes, "n", "SUMMARY", "x")
+	d.sync()
+	replicas := map[string]bool{d.replica(): true}
+	for i := range 5 {
+		c.Stop()
+		db, err := sql.Open("sqlite", filepath.Join(c.Dir, "cloud.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec("UPDATE replica SET token = randomblob(16)"); err != nil {
+			t.Fatal(err)
+		}
+		db.Close()
+		c = c.Restart()
+		d.set("n", "SUMMARY", fmt.Sprint("edit ", i))
+		err = d.trySync(20 * time.Second)
+		if i < 3 && err != nil || i >= 3 && !errors.Is(err, agent.ErrForked) {
+			t.Errorf("stale claim %d: %v", i+1, err)
+		}
+		replicas[d.replica()] = true
+	}
+	if len(replicas) != 4 {
+		t.Errorf("%d replica ids after 5 stale claims", len(replicas))
+	}
+	v, err := d.store.Version(t.Context(), uid("n"))
+	if err != nil || len(v.Version.Vector) > 4 {
+		t.Errorf("vector of %d, %v", len(v.Version.Vector), err)
+	}
+	// A person is told, and the data is here.
+	if r := d.get("n"); line(&r, "SUMMARY:edit 4") == "" {
+		t.Errorf("got %+v", r)
+	}
+}
