@@ -97,10 +97,9 @@ type Store struct {
 
 	claimed atomic.Bool // the session's claim was accepted: minting is allowed
 
-	wake     chan struct{}
-	wakeOnce sync.Once
-	watcher  *watcher // nil until Wake
-	watchMu  sync.Mutex
+	wake    chan struct{}
+	watcher *watcher // nil until Wake
+	watchMu sync.Mutex
 }
 
 // Open opens the database in folder dir, creating folder and file when absent,
