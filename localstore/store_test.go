@@ -149,7 +149,7 @@ func TestImportGetListDelete(t *testing.T) {
 		}
 	}
 	got := list(t, s, record.Contacts, ListOptions{})
-	if len(got) != 3 {
+	if len(got) != 3 || got[0].Title != "Ann" || got[1].Title != "Åse" || got[2].Title != "Bob" {
 		t.Errorf("list: %+v", got)
 	}
 	if len(list(t, s, record.Contacts, ListOptions{Limit: 2})) != 2 {
@@ -165,7 +165,7 @@ func TestImportGetListDelete(t *testing.T) {
 	must(t, s.Undelete(t.Context(), res[1].ID))
 	rec, err := s.Get(t.Context(), res[1].ID)
 	must(t, err)
-	if rec.Deleted || lineOf(rec, "FN") != "FN:Bob" || rec.Synced {
+	if rec.Deleted || rec.Title != "Bob" || lineOf(rec, "FN") != "FN:Bob" || rec.Synced {
 		t.Errorf("get: %+v", rec)
 	}
 	if _, err := s.Get(t.Context(), record.ID{}); !errors.Is(err, ErrNotFound) {

@@ -16,14 +16,22 @@ import (
 // testCloud keeps, per record, the versions that no other dominates, in a log.
 // It plays the part of agent and cloud together.
 type testCloud struct {
-	log []logged
-	seq uint64
+	log   []logged
+	seq   uint64
+	large bool // batches as an agent makes them, instead of tiny ones
 }
 
 type logged struct {
 	seq  uint64
 	kind record.Kind
 	in   Incoming
+}
+
+func (c *testCloud) size(tiny int) int {
+	if c.large {
+		return 500
+	}
+	return tiny
 }
 
 func (c *testCloud) put(kind record.Kind, in Incoming) {
@@ -85,7 +93,7 @@ func (c *testCloud) push(t testing.TB, s *Store, kind record.Kind) int {
 	t.Helper()
 	after, sent := int64(0), 0
 	for {
-		out, err := s.Mint(t.Context(), kind, after, 7, 4096)
+		out, err := s.Mint(t.Context(), kind, after, c.size(7), 1024*c.size(4))
 		must(t, err)
 		if len(out) == 0 {
 			return sent
@@ -113,7 +121,7 @@ func (c *testCloud) sync(t testing.TB, s *Store) {
 	kinds, err := s.Kinds(t.Context())
 	must(t, err)
 	for _, k := range kinds {
-		if c.pull(t, s, k, 3) {
+		if c.pull(t, s, k, c.size(3)) {
 			c.sync(t, s) // forked: a new session
 			return
 		}
