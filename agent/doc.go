@@ -15,8 +15,12 @@
 //   - keepalive.go  adaptive pings and the noticing of a silent network
 //   - clock.go    the time that certificates are checked against
 //   - memory.go   what is remembered between sessions, beside the store
-//   - status.go   the immutable snapshot; control.go serves it on a socket
+//   - target.go   the cloud's address
+//   - status.go   the immutable snapshot; publish.go makes it, control.go serves
+//     it on a socket
+//   - errors.go   what SyncOnce can end with
 //
-// One Agent belongs to one Store. Run and SyncOnce must not run at the same
-// time; Status, Subscribe and Wake may be called from any goroutine.
+// One Agent belongs to one Store. Run and SyncOnce do not run at the same time;
+// Status, Watch, SyncNow and Kick may be called from any goroutine. Start reading
+// at agent.go, then session.go beside syncproto's device.go.
 package agent

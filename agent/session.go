@@ -70,7 +70,7 @@ func (a *Agent) session(ctx context.Context, once bool) ending {
 }
 
 func (s *session) run(ctx context.Context, once bool) ending {
-	if err := s.prepare(ctx, once); err != nil {
+	if err := s.prepare(once); err != nil {
 		return ending{local: err, retry: syncproto.RetryBackoff}
 	}
 	s.keeper = newKeeper(nil, s.a.memory.ping())
@@ -112,13 +112,13 @@ func (s *session) run(ctx context.Context, once bool) ending {
 }
 
 // prepare draws the claim and builds the machine.
-func (s *session) prepare(ctx context.Context, once bool) error {
+func (s *session) prepare(once bool) error {
 	a := s.a
-	claim, err := a.cfg.Store.BeginClaim(ctx)
+	claim, err := a.cfg.Store.BeginClaim(s.local)
 	if err != nil {
 		return err
 	}
-	st, err := a.cfg.Store.Status(ctx)
+	st, err := a.cfg.Store.Status(s.local)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ const (
 	restMillis    = 1500
 	grainFirst    = 32 * 1024 // bytes of the first batch and push of a session
 	grainMost     = BatchBytesMax
+	notOpenMax    = 1 << 16 // versions of a kind that do not open, before the session ends
 )
 
 // deviceKind is what a session knows of one kind.
@@ -29,9 +30,10 @@ type deviceKind struct {
 	wantPull      bool
 	wantReconcile bool
 	reconciler    *rangeset.Reconciler
-	base          Seq   // the cloud's head when the reconcile began
-	found         bool  // the reconcile showed a difference
-	need          []Ref // shown by reconcile, to be fetched
+	next          *rangeset.Message // question of the reconcile to be asked
+	base          Seq               // the cloud's head when the reconcile began
+	found         bool              // the reconcile showed a difference
+	need          []Ref             // shown by reconcile, to be fetched
 
 	again    bool  // the outbox may have grown
 	minting  bool  // the outbox has not been read to its end
@@ -142,8 +144,10 @@ func (s *DeviceSession) read(k *deviceKind) bool {
 	case k.asked != 0 || !s.room():
 	case len(k.aside) > 0:
 		s.sendAside(k)
-	case len(k.need) > 0:
+	case len(k.need) >= FetchMax, len(k.need) > 0 && k.next == nil:
 		s.fetch(k)
+	case k.next != nil:
+		s.askRange(k)
 	case k.wantReconcile:
 		s.reconcile(k)
 	case k.wantPull:

@@ -149,6 +149,10 @@ func (s *DeviceSession) applied(a LocalApplied) {
 		if k.notOpen[r] {
 			continue
 		}
+		if len(k.notOpen) >= notOpenMax {
+			s.fail(CodeTooLarge, "too many versions that do not open")
+			return
+		}
 		k.notOpen[r] = true
 		k.aside = append(k.aside, r)
 		s.do(DeviceProblem{Kind: k.name, Code: ProblemNotOpen, Ref: &r, Text: "a version of the cloud does not open"})
@@ -277,6 +281,13 @@ func (s *DeviceSession) reconcile(k *deviceKind) {
 	s.ask(StoreRange{Kind: k.name, Reconciler: k.reconciler})
 }
 
+// askRange sends the next question of a reconcile.
+func (s *DeviceSession) askRange(k *deviceKind) {
+	k.asked = s.request(&deviceRequest{kind: k, typ: TypeRange})
+	s.send(NewRange(k.asked, k.name, *k.next))
+	k.next = nil
+}
+
 // ranged hands the cloud's answer to the store's end of the reconcile.
 func (s *DeviceSession) ranged(m *Range, r *deviceRequest) {
 	if m.Kind != r.kind.name {
@@ -304,9 +315,7 @@ func (s *DeviceSession) rangeStep(l LocalRanged) {
 		k.found, k.again = true, true
 		s.up.again()
 	}
-	if l.Next != nil {
-		k.asked = s.request(&deviceRequest{kind: k, typ: TypeRange})
-		s.send(NewRange(k.asked, k.name, *l.Next))
+	if k.next = l.Next; k.next != nil {
 		return
 	}
 	k.reconciler = nil
