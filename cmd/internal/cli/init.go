@@ -50,7 +50,9 @@ account's 24 words. They are shown this once and kept nowhere: write them down.
 With them another device joins the account. It needs no network.
 
 If the cloud admits only accounts it was told about, give its operator the
-account id that init prints.`,
+account id that init prints. If its certificate is not of a public authority,
+name that authority's file in the variable SSL_CERT_FILE for every command that
+syncs.`,
 		Example: `  sidekeep init --cloud wss://cloud.example.org --name kitchen-phone
   sidekeep --home /tmp/one init --cloud ws://127.0.0.1:8080 --json`,
 		Args: cobra.NoArgs,

@@ -130,16 +130,19 @@ func (a *app) syncHere(ctx context.Context, h *home, p *progress) (last *agent.S
 
 // progressText says in one line what a sync is doing and what is left.
 func progressText(s *agent.Status) string {
-	text := cloudText(&s.Cloud)
-	if s.Cloud.State != agent.StateSyncing && s.Cloud.State != agent.StateLive {
-		return text
+	switch s.Cloud.State {
+	case agent.StateSyncing, agent.StateLive:
+	case agent.StateWaiting:
+		return cloudText(&s.Cloud)
+	default:
+		return "connecting to " + s.Cloud.URL
 	}
 	live, unsynced := 0, 0
 	for _, k := range s.Kinds {
 		live += k.Live
 		unsynced += k.Unsynced
 	}
-	text = fmt.Sprintf("syncing: %s here", count(live, "record"))
+	text := fmt.Sprintf("syncing: %s here", count(live, "record"))
 	if unsynced > 0 {
 		text += fmt.Sprintf(", %d to send", unsynced)
 	}
