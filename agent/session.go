@@ -70,15 +70,18 @@ func (a *Agent) session(ctx context.Context, once bool) ending {
 }
 
 func (s *session) run(ctx context.Context, once bool) ending {
-	if err := s.prepare(once); err != nil {
-		return ending{local: err, retry: syncproto.RetryBackoff}
-	}
 	s.keeper = newKeeper(nil, s.a.memory.ping())
 	conn, err := s.dial(ctx)
 	if err != nil {
 		return ending{err: err, retry: syncproto.RetryBackoff}
 	}
 	s.conn, s.keeper.conn = conn, conn
+	// Only now: a token drawn for every attempt that reaches nobody would push
+	// the one that the cloud may have stored off the list.
+	if err := s.prepare(once); err != nil {
+		conn.CloseNow()
+		return ending{local: err, retry: syncproto.RetryBackoff}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	background, stop := context.WithCancel(s.local)
 	readerDone, writerDone, keeperDone := make(chan struct{}), make(chan struct{}), make(chan struct{})

@@ -13,6 +13,7 @@ import (
 	"sidekeep/agent"
 	"sidekeep/cmd/internal/cloud/cloudtest"
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
 )
 
 func TestCloudThatLostEverythingIsFilledAgain(t *testing.T) {
@@ -126,6 +127,35 @@ func TestCloudRestoredFromAnOldBackup(t *testing.T) {
 		t.Error("the back-up won over the devices")
 	}
 	sameBytes(t, "picture on c", c.pictureBytes("late"), picture)
+}
+
+// TestAWelcomeThatIsLostDoesNotFork loses the answer that accepts a claim, and
+// then has many attempts reach nobody.
+func TestAWelcomeThatIsLostDoesNotFork(t *testing.T) {
+	cloud := cloudtest.Start(t, cloudtest.Options{})
+	p := newProxy(t, cloud.Addr)
+	a := newAccount(t).join(t, "a", cloud.URL, p.through)
+	a.sync()
+	before := a.replica()
+	lost := 0
+	p.watch(nil, func(m syncproto.Message) bool {
+		if m.Type() == syncproto.TypeWelcome {
+			lost++
+			return false
+		}
+		return true
+	})
+	a.trySync(20 * time.Second)
+	cloud.Stop()
+	for range 4 {
+		a.trySync(20 * time.Second)
+	}
+	cloud = cloud.Restart()
+	p.watch(nil, nil)
+	a.sync()
+	if lost == 0 || a.replica() != before {
+		t.Errorf("%d lost welcomes: replica %s became %s", lost, before, a.replica())
+	}
 }
 
 // TestCloudThatLostAPictureWithoutKnowingIt takes the rows of a picture out of
