@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"time"
 
 	"sidekeep/localstore/record"
@@ -192,11 +191,6 @@ func (x *exporter) complete(lines []outLine, uid string) []outLine {
 	}
 	if len(added) == 0 {
 		return lines
-	}
-	if x.kind == record.Contacts && has["VERSION"] {
-		// VERSION stands first in a card (RFC 6350 section 6.7.9).
-		at := slices.IndexFunc(lines, func(l outLine) bool { return l.key == "VERSION" }) + 1
-		return slices.Concat(lines[:at], added, lines[at:])
 	}
 	// A component's first line decides where it stands; its own lines follow.
 	return insertAfterBegin(lines, added)

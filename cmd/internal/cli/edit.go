@@ -13,17 +13,29 @@ import (
 	"sidekeep/localstore/record"
 )
 
-const keysHelp = `
-Keys for people:
-  contacts  name, phone, email, org, birthday, note, ...
-  events    title, start, end, place, note, ...
-  tasks     title, due, done, priority, note, ...
-  notes     title, body, ...
-  pictures  title, ...
-Times are 2026-11-22, 2026-11-22T09:30 (wall time) or 2026-11-22T09:30Z. A key
-with a plus (phone+=...) adds another one. Any key that 'show' prints, like
-TEL.k3x2a, can be given, too.
-`
+// keysHelp lists the keys for people, as localstore/pim has them.
+func keysHelp() string {
+	var b strings.Builder
+	b.WriteString("\nKeys for people:\n")
+	for _, kind := range record.Kinds {
+		text := fmt.Sprintf("  %-9s", kind)
+		for i, key := range pim.FriendlyKeys(kind) {
+			if i > 0 {
+				text += ","
+			}
+			if len(text)-strings.LastIndexByte(text, '\n')+len(key) > 76 {
+				text += "\n           "
+			}
+			text += " " + key
+		}
+		b.WriteString(text + "\n")
+	}
+	b.WriteString(`Times are 2026-11-22, 2026-11-22T09:30 (wall time), 2026-11-22T09:30Z,
+2026-11-22T09:30+01:00 or "2026-11-22T09:30 Europe/Berlin". A key with a plus
+(phone+=...) adds another one. Any key that 'show' prints, like TEL.k3x2a, and
+any property of the format, like NICKNAME, can be given, too.`)
+	return b.String()
+}
 
 func (a *app) addCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -32,8 +44,8 @@ func (a *app) addCommand() *cobra.Command {
 		Short:   "Add a record",
 		Long: `add makes a new record and prints its id. It is durable when add returns, with
 or without a network. A key given twice adds a second value where the kind
-allows it.
-` + keysHelp,
+allows it. Pictures are not made here, but imported.
+` + keysHelp(),
 		Example: `  sidekeep add contacts name="Ada Lovelace" phone="+44 20 7946 0000" phone="+44 20 7946 0001"
   sidekeep add events title=Dentist start=2026-11-22T09:30 end=2026-11-22T10:00
   sidekeep add notes title=Shopping body="milk, bread"`,
@@ -58,9 +70,12 @@ func (a *app) add(ctx context.Context, s *localstore.Store, kindName string, arg
 	if err != nil {
 		return err
 	}
+	if kind == record.Pictures {
+		return usagef("a picture is more than its fields: use 'sidekeep import FILE'")
+	}
 	fields, err := newFields(kind, pairs)
 	if err != nil {
-		return explain("add to "+kindName, err)
+		return usagef("add to %s: %w", kindName, err)
 	}
 	id, err := s.NewID()
 	if err != nil {
@@ -111,7 +126,7 @@ func (a *app) setCommand() *cobra.Command {
 All changes of one call are one write. Setting a field that is in conflict
 settles it: the other values are dropped. Setting a field of a deleted record
 brings the record back.
-` + keysHelp,
+` + keysHelp(),
 		Example: `  sidekeep set 3f9a phone="+44 20 7946 0002"
   sidekeep set 3f9a note= email+=ada@example.org
   sidekeep set 77c0 done=yes`,
@@ -147,7 +162,7 @@ func (a *app) set(ctx context.Context, s *localstore.Store, prefix string, args 
 		var err error
 		for _, p := range pairs {
 			if fields, err = pim.Apply(kind, fields, p.key, p.value); err != nil {
-				return nil, err
+				return nil, usagef("set %s: %w", shortID(id), err)
 			}
 		}
 		return fields, nil

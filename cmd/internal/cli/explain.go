@@ -5,7 +5,6 @@ import (
 
 	"sidekeep/agent"
 	"sidekeep/localstore"
-	"sidekeep/localstore/pim"
 	"sidekeep/localstore/record"
 )
 
@@ -23,7 +22,6 @@ var known = []struct {
 	{localstore.ErrChunk, ExitFailed, "'sidekeep sync' fetches pieces that have not arrived yet; 'sidekeep verify' tells missing from damaged"},
 	{localstore.ErrPurged, ExitFailed, "deleted records can be brought back for 30 days"},
 	{localstore.ErrForkLimit, ExitRefused, "if this home was copied to another device, join the account there anew instead"},
-	{pim.ErrKey, ExitUsage, "'sidekeep help add' lists the keys of each kind"},
 	{agent.ErrHeld, ExitHeld, "'sidekeep held' shows what waits; accept or reject it"},
 	{agent.ErrPlain, ExitUsage, "use wss://, or set allow_plain in config.json after reading in 'sidekeep help init' what it risks"},
 	{agent.ErrUnknownAccount, ExitRefused, "either the words have a slip and name another account, or this cloud is new or has lost its data: then run 'sidekeep sync' on a device that has the data, and try again"},

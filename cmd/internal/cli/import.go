@@ -125,7 +125,7 @@ func (a *app) importPaths(ctx context.Context, s *localstore.Store, paths []stri
 func (m *importer) file(ctx context.Context, f found) error {
 	if f.skip != "" {
 		outcome := skipped
-		if f.named {
+		if f.named || f.lost {
 			outcome = string(pim.Refused)
 		}
 		m.problem(importProblem{f.path, 0, f.skip, outcome})

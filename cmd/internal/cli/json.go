@@ -43,8 +43,6 @@ type jsonArray struct {
 	n int
 }
 
-func (a *app) jsonArray() *jsonArray { return &jsonArray{w: bufio.NewWriterSize(a.stdout, 32<<10)} }
-
 func (j *jsonArray) add(v any) error {
 	b, err := marshalJSON(v, "  ")
 	if err != nil {

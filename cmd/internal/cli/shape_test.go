@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestShapes(t *testing.T) {
 	a := &app{stdout: &out}
 	r := localstore.Record{Kind: record.Contacts, Title: "A <b>\u202e\x7f", Fields: []record.Field{{Key: "FN", Line: []byte("FN:A\xff")}, {Key: "N", Line: []byte("N:A;B")}},
 		Values: map[string]any{"FN": "A", "N": []any{"A", []any{"B", "C"}}}}
-	array := a.jsonArray()
+	array := &jsonArray{w: bufio.NewWriter(&out)}
 	for range 2 {
 		if err := array.add(shapeOf(&r)); err != nil {
 			t.Fatal(err)
@@ -97,7 +98,7 @@ func TestShapes(t *testing.T) {
 
 func TestEmptyArray(t *testing.T) {
 	var out bytes.Buffer
-	if err := (&app{stdout: &out}).jsonArray().end(); err != nil || out.String() != "[]\n" {
+	if err := (&jsonArray{w: bufio.NewWriter(&out)}).end(); err != nil || out.String() != "[]\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 // found is one file that import was given or found in a folder.
 type found struct {
 	path  string
-	size  int64
 	named bool   // given by name, not found in a folder
 	skip  string // why it is not read; "" for files to read
+	lost  bool   // it could not be read, rather than being nothing to read
 }
 
 // findFiles lists the regular files behind paths, folders with all they hold,
@@ -25,11 +25,11 @@ func findFiles(ctx context.Context, paths []string) ([]found, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			all = append(all, found{path: path, named: true, skip: reason(err)})
+			all = append(all, found{path: path, named: true, skip: reason(err), lost: true})
 			continue
 		}
 		if !info.IsDir() {
-			f := found{path: path, size: info.Size(), named: true}
+			f := found{path: path, named: true}
 			if !info.Mode().IsRegular() {
 				f.skip = "not a regular file"
 			}
@@ -41,7 +41,7 @@ func findFiles(ctx context.Context, paths []string) ([]found, error) {
 				return ctx.Err()
 			}
 			if err != nil {
-				all = append(all, found{path: p, skip: reason(err)})
+				all = append(all, found{path: p, skip: reason(err), lost: true})
 				if d != nil && d.IsDir() {
 					return fs.SkipDir
 				}
@@ -60,11 +60,7 @@ func findFiles(ctx context.Context, paths []string) ([]found, error) {
 				all = append(all, found{path: p, skip: "not a regular file"})
 				return nil
 			}
-			f := found{path: p}
-			if info, err := d.Info(); err == nil {
-				f.size = info.Size()
-			}
-			all = append(all, f)
+			all = append(all, found{path: p})
 			return nil
 		})
 		if err != nil {
