@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,9 +39,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Deadline:            time.Now().Add(2 * time.Minute), // a script that hangs is ended, with what it started
 		Setup: func(env *testscript.Env) error {
+			sample, err := filepath.Abs("../../../testdata/sample")
+			env.Setenv("SAMPLE", sample)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SIDEKEEP_HOME", env.WorkDir+"/one")
-			return nil
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     cmdExits,
