@@ -24,7 +24,6 @@ type deviceUpload struct {
 	offer  []record.ChunkID        // offered, answer awaited
 	queue  []record.ChunkID        // the cloud lacks these
 	flying map[record.ChunkID]bool // sent, not yet stored
-	loaded []LoadedChunk           // read, to be sent
 }
 
 func (u *deviceUpload) again() { u.fresh = true }

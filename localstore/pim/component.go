@@ -17,17 +17,6 @@ type item struct {
 	sub  *component
 }
 
-// lines counts the content lines of c and everything inside it.
-func (c *component) lines() int {
-	n := 0
-	for _, it := range c.items {
-		if n++; it.sub != nil {
-			n += it.sub.lines()
-		}
-	}
-	return n
-}
-
 // raw joins c's lines by line feeds.
 func (c *component) raw() []byte {
 	b := append(append([]byte(nil), c.begin...), '\n')

@@ -14,7 +14,6 @@ import (
 type zoneSet struct {
 	fields []record.Field
 	rules  map[string][]observance // by TZID
-	system map[string]*time.Location
 }
 
 // observance is a STANDARD or DAYLIGHT part: since when an offset holds.

@@ -226,7 +226,7 @@ func TestCost(t *testing.T) {
 
 // hostile runs a device against an answerer that lies, and returns the error
 // that ended it, and what it cost.
-func hostile(t *testing.T, lie func(q rangeset.Message) rangeset.Message) (error, cost) {
+func hostile(t *testing.T, lie func(q rangeset.Message) rangeset.Message) (cost, error) {
 	t.Helper()
 	device := rangeset.NewItems(randomItems(rand.New(rand.NewPCG(5, 5)), 500))
 	r := rangeset.NewReconciler(500, 500)
@@ -234,13 +234,13 @@ func hostile(t *testing.T, lie func(q rangeset.Message) rangeset.Message) (error
 	for {
 		q, done, err := r.Next(device)
 		if done || err != nil {
-			return err, c
+			return c, err
 		}
 		a := lie(q)
 		c.rounds++
 		c.bytes += wireBytes(t, a)
 		if _, err := r.Handle(device, a); err != nil {
-			return err, c
+			return c, err
 		}
 	}
 }
@@ -312,7 +312,7 @@ func TestHostileCloudIsBounded(t *testing.T) {
 	}
 	for name, lie := range liars {
 		t.Run(name, func(t *testing.T) {
-			err, c := hostile(t, lie)
+			c, err := hostile(t, lie)
 			if !errors.Is(err, rangeset.ErrMessage) {
 				t.Fatalf("ended with %v", err)
 			}

@@ -345,12 +345,12 @@ func TestDrain(t *testing.T) {
 	done := make(chan error, 2)
 	for _, d := range []*device{a, waiting} {
 		go func() {
-			m, err := d.try(10 * time.Second)
+			m, _ := d.try(10 * time.Second)
 			if _, ok := m.(*syncproto.Bye); !ok {
 				done <- errors.New("no bye")
 				return
 			}
-			_, err = d.try(10 * time.Second)
+			_, err := d.try(10 * time.Second)
 			if ws.CloseStatus(err) != ws.StatusGoingAway {
 				done <- err
 				return

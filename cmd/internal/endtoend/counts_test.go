@@ -112,7 +112,7 @@ func TestInitialSyncOf6500Records(t *testing.T) {
 	if n := lose(t, cloudFile, "DELETE FROM version WHERE record = ?", lost[:]); n != 1 {
 		t.Fatalf("removed %d rows", n)
 	}
-	cloud = cloud.Restart()
+	cloud.Restart()
 	pb.reset()
 	b.sync()
 	t.Logf("one lost record: %d round trips, %d bytes up, %d down", pb.roundTrips(), pb.bytes[0], pb.bytes[1])
@@ -125,7 +125,7 @@ func TestInitialSyncOf6500Records(t *testing.T) {
 
 	cloud.Stop()
 	n := lose(t, cloudFile, "DELETE FROM version WHERE record < x'80'")
-	cloud = cloud.Restart()
+	cloud.Restart()
 	pb.reset()
 	b.sync()
 	t.Logf("%d lost records: %d round trips, %d bytes up, %d down: %v", n, pb.roundTrips(), pb.bytes[0], pb.bytes[1], pb.up)

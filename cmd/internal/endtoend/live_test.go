@@ -96,7 +96,7 @@ func TestReturnsAfterTheCloudWasAway(t *testing.T) {
 	cloud.Stop()
 	a.add(record.Notes, "n1", "SUMMARY", "written while the cloud was away")
 	b.add(record.Notes, "n2", "SUMMARY", "on the other, too")
-	cloud = cloud.Restart()
+	cloud.Restart()
 	b.has("n1", "SUMMARY:written", 20*time.Second)
 	a.has("n2", "SUMMARY:on", 20*time.Second)
 	a.waitLive()
