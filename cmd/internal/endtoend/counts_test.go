@@ -112,7 +112,7 @@ func TestInitialSyncOf6500Records(t *testing.T) {
 	if n := lose(t, cloudFile, "DELETE FROM version WHERE record = ?", lost[:]); n != 1 {
 		t.Fatalf("removed %d rows", n)
 	}
-	cloud.Restart()
+	cloud = cloud.Restart()
 	pb.reset()
 	b.sync()
 	t.Logf("one lost record: %d round trips, %d bytes up, %d down", pb.roundTrips(), pb.bytes[0], pb.bytes[1])

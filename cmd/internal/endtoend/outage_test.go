@@ -150,7 +150,7 @@ func TestAWelcomeThatIsLostDoesNotFork(t *testing.T) {
 	for range 4 {
 		a.trySync(20 * time.Second)
 	}
-	cloud = cloud.Restart()
+	cloud.Restart()
 	p.watch(nil, nil)
 	a.sync()
 	if lost == 0 || a.replica() != before {
