@@ -18,6 +18,7 @@ const (
 	metaEpoch      = "epoch"      // the cloud's epoch
 	metaOrder      = "order"      // last place given in the outbox
 	metaProvenance = "provenance" // what the file was used on
+	metaSnapshot   = "snapshot"   // in a back-up only: its Note, JSON
 )
 
 func (c *session) metaInt(key string) (int64, error) {

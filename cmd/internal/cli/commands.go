@@ -22,6 +22,9 @@ func (a *app) commands() []*cobra.Command {
 		a.conflictsCommand(),
 		a.heldCommand(),
 		a.verifyCommand(),
+		a.backupCommand(),
+		a.restoreCommand(),
+		a.wordsCommand(),
 		a.versionCommand(),
 		exitCodesTopic(),
 	}

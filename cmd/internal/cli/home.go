@@ -19,7 +19,8 @@ import (
 //	agent.json    what the agent remembers between runs
 //	agent.sock    control socket of `sidekeep run`
 //	data/         sidekeep.db, the only part that other programs open
-//	unfinished/   an init or join that is under way, or was cut short
+//	unfinished/   an init, join or restore that is under way, or was cut short
+//	unfinished-backup/, backup.lock  of a back-up that is being made
 //
 // The rename that puts identity in place is what makes a folder a home. All
 // before it can be thrown away; all after it can be done again.

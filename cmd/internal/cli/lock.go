@@ -35,7 +35,12 @@ func (e *lockedError) Error() string {
 // takeLock takes the agent lock of the home folder dir for the command what, or
 // returns a lockedError that tells who has it.
 func takeLock(dir, what string) (*lock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	return takeLockFile(filepath.Join(dir, lockFile), what)
+}
+
+// takeLockFile is takeLock for any file.
+func takeLockFile(path, what string) (*lock, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}

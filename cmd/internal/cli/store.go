@@ -19,15 +19,16 @@ func (a *app) openStore(ctx context.Context, h *home, log *slog.Logger) (*locals
 		fmt.Fprintf(a.stderr, "sidekeep: the database is gone from %s; beginning with an empty one\nhint: 'sidekeep sync' fetches what the cloud has; if you have the old %s, stop all of sidekeep and put it back first\n",
 			escape(h.data()), localstore.FileName)
 	}
-	s, err := localstore.Open(ctx, h.data(), localstore.Options{
-		Hasher:  h.identity.Keys(),
-		Log:     log,
-		Machine: machineID(),
-	})
+	s, err := localstore.Open(ctx, h.data(), storeOptions(h, log))
 	if err != nil {
 		return nil, explain("open the database", err)
 	}
 	return s, nil
+}
+
+// storeOptions are what the store of a home is opened with.
+func storeOptions(h *home, log *slog.Logger) localstore.Options {
+	return localstore.Options{Hasher: h.identity.Keys(), Log: log, Machine: machineID()}
 }
 
 // withStore opens home and store, runs use, and closes the store.
