@@ -39,6 +39,7 @@ type session struct {
 	broken chan error // the writer or the keeper found the connection dead; holds one
 	timers chan syncproto.DeviceTimerID
 	armed  map[syncproto.DeviceTimerID]*time.Timer
+	set    func(syncproto.DeviceSetTimer) // of a Stepper: takes the timers instead
 	keeper *keeper
 
 	end   ending
@@ -166,14 +167,19 @@ func (s *session) dial(ctx context.Context) (*ws.Conn, error) {
 	return nil, fmt.Errorf("%w: %w", ErrNotReachable, err)
 }
 
-// loop feeds the machine until it closes or the connection is lost.
-func (s *session) loop(ctx context.Context) {
+// hello begins the session.
+func (s *session) hello() {
 	var nonce syncproto.Nonce
 	if _, err := io.ReadFull(s.a.cfg.Rand, nonce[:]); err != nil {
 		s.fault(fmt.Errorf("draw a nonce: %w", err))
 		return
 	}
 	s.handle(syncproto.DeviceOpened{Nonce: nonce})
+}
+
+// loop feeds the machine until it closes or the connection is lost.
+func (s *session) loop(ctx context.Context) {
+	s.hello()
 	stop := ctx.Done()
 	var deadline <-chan time.Time
 	handshake := time.NewTimer(handshakeMax)
@@ -371,6 +377,10 @@ func (s *session) send(m syncproto.Message) error {
 
 // arm starts a timer of the machine.
 func (s *session) arm(t syncproto.DeviceSetTimer) {
+	if s.set != nil {
+		s.set(t)
+		return
+	}
 	if old := s.armed[t.Timer]; old != nil {
 		old.Stop()
 	}

@@ -36,6 +36,8 @@ type session struct {
 	done   chan struct{} // closed when the session has ended
 
 	live bool // counted in the gauge
+
+	step *Stepper // takes the place of conn, loop and goroutines; nil when served
 }
 
 func newSession(s *Server, conn *ws.Conn, nonce syncproto.Nonce) *session {
@@ -63,16 +65,21 @@ func (c *session) run(full bool) {
 	c.cancel()
 	c.conn.CloseNow()
 	<-readerDone
-	if c.entered {
-		c.server.hub.leave(c, c.machine.Account())
-	}
-	if c.live {
-		m.live.Dec()
-	}
+	c.leave()
 	m.sessions.Dec()
 	m.ended.WithLabelValues(code.String()).Inc()
 	c.server.conf.Log.Debug("session ended", "reason", code.String())
 	close(c.done)
+}
+
+// leave takes the session out of what counts or reaches it.
+func (c *session) leave() {
+	if c.entered {
+		c.server.hub.leave(c, c.machine.Account())
+	}
+	if c.live {
+		c.server.metrics.live.Dec()
+	}
 }
 
 // read puts messages into the inbox until the connection ends.
@@ -193,6 +200,10 @@ func (c *session) send(m syncproto.Message) error {
 		c.server.conf.Log.Error("a message of our own breaks the protocol", "error", err)
 		return err
 	}
+	if c.step != nil {
+		c.step.sent = append(c.step.sent, b)
+		return nil
+	}
 	if m.Type() == syncproto.TypeWelcome {
 		c.conn.SetReadLimit(syncproto.MessageBytesMax)
 	}
@@ -208,6 +219,9 @@ func (c *session) send(m syncproto.Message) error {
 // hangUp does the closing handshake. The reader goes on meanwhile, so that the
 // device's last messages do not block its close.
 func (c *session) hangUp(code syncproto.Code) {
+	if c.step != nil {
+		return
+	}
 	go func() {
 		for range c.inbox {
 		}
@@ -236,6 +250,10 @@ func closeStatus(code syncproto.Code) ws.StatusCode {
 // supersede ends the session because a newer one of its replica begins, and
 // returns when it has ended.
 func (c *session) supersede() {
+	if c.step != nil {
+		c.step.handle(syncproto.Superseded{})
+		return
+	}
 	c.once.Do(func() { close(c.newer) })
 	select {
 	case <-c.done:
