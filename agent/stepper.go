@@ -26,7 +26,7 @@ func (a *Agent) Step(ctx context.Context, once bool) (*Stepper, error) {
 	s := &session{a: a, local: context.WithoutCancel(ctx), outbox: make(chan []byte, stepperOutboxMax)}
 	st := &Stepper{s: s}
 	s.set = func(t syncproto.DeviceSetTimer) { st.timers = append(st.timers, t.Timer) }
-	if err := s.prepare(ctx, once); err != nil {
+	if err := s.prepare(once); err != nil {
 		return nil, err
 	}
 	s.hello()
