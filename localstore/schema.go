@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -58,10 +59,19 @@ func prepareFile(ctx context.Context, path string) error {
 		return fmt.Errorf("create the database: %w", explain(err))
 	}
 	if errors.Is(statErr, fs.ErrNotExist) {
-		// Which programs may open it is decided by the folder.
-		return os.Chmod(path, 0o660)
+		return os.Chmod(path, fileMode(filepath.Dir(path)))
 	}
 	return nil
+}
+
+// fileMode is the mode of a database in a folder: for its owner alone, or, where
+// firmware shares the folder with a group of apps (2770), for that group too.
+// SQLite gives the -wal and -shm files the same.
+func fileMode(folder string) fs.FileMode {
+	if info, err := os.Stat(folder); err == nil && info.Mode()&fs.ModeSetgid != 0 && info.Mode()&0o020 != 0 {
+		return 0o660
+	}
+	return 0o600
 }
 
 // formatOf returns the format version of the file, 0 if it is empty.
