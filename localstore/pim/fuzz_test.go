@@ -148,6 +148,7 @@ func FuzzLine(f *testing.F) {
 		"FN:Jo", "N:a;b,c;;\\;;", "item1.TEL;TYPE=\"a,b\":+1", "NOTE;ENCODING=QUOTED-PRINTABLE;CHARSET=ISO-8859-1:=E4=\n b",
 		"A;B=^n^'^^:c", ":", ";:", "\"a:b", "DTSTART;TZID=X:20260101T000000", "CATEGORIES:a\\,b,c", "PHOTO;ENCODING=b:AAAA", "X:\x00", "é:é", "GEO:1;2",
 		"NOTE;CHARSET=GBK:\xff", "NOTE;CHARSET=UTF-16LE:a\x00", "NOTE;CHARSET=ISO-2022-JP:\x1b$B", "NOTE;CHARSET=replacement:a",
+		"0;CHARSET=UTF-16:0\x00\x00",
 	} {
 		f.Add([]byte(s))
 	}

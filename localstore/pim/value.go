@@ -190,11 +190,11 @@ func encodeLine(t valueType, head string, value any) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s: %s", ErrValue, p.name, err)
 	}
 	b := []byte(s)
-	if enc := findCharset(p.param("CHARSET")); enc != nil {
-		if e, err := enc.NewEncoder().Bytes(b); err == nil {
+	if charset := p.param("CHARSET"); findCharset(charset) != nil {
+		if e, err := findCharset(charset).NewEncoder().Bytes(b); err == nil && toUTF8(e, charset) == s && !bytes.HasSuffix(e, []byte{0}) {
 			b = e
-		} else { // the old charset lacks a character
-			head = replaceCharset(head, p.param("CHARSET"))
+		} else { // the old charset lacks a character, does not lead back, or ends like a line with a blob
+			head = replaceCharset(head, charset)
 		}
 	}
 	line := append([]byte(head), ':')
