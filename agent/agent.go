@@ -171,7 +171,8 @@ const syncTries = 3
 // cloud's and that no chunk is missing or unsent, and returns nil only then.
 // progress, if not nil, gets a snapshot whenever something moved. The error is
 // one of ErrNotReachable, ErrRefused, ErrUnknownAccount, ErrForked, or a
-// *NotInSyncError (ErrNotInSync, ErrHeld); or that of the store.
+// *NotInSyncError (ErrNotInSync, ErrHeld), a *HeldError (ErrHeld: equality is
+// proven, but a person has to decide on a deletion that came); or that of the store.
 func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 	if !a.running.CompareAndSwap(false, true) {
 		return ErrRunning
@@ -245,16 +246,22 @@ func (a *Agent) checkInSync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return notInSync(&s)
+	return checkStatus(&s)
 }
 
-func notInSync(s *Status) error {
-	if s.InSync() {
+// checkStatus is the outcome of a sync that ended with this status.
+func checkStatus(s *Status) error {
+	e := &NotInSyncError{ChunksMissing: s.Blobs.Missing, ChunksUnsent: s.Blobs.Unsent}
+	for _, k := range s.Kinds {
+		e.Held += k.Held
+	}
+	switch {
+	case s.InSync() && e.Held > 0:
+		return &HeldError{e.Held}
+	case s.InSync():
 		return nil
 	}
-	e := &NotInSyncError{ChunksMissing: s.Blobs.Missing, ChunksUnsent: s.Blobs.Unsent}
 	for name, k := range s.Kinds {
-		e.Held += k.Held
 		if !k.InSync {
 			e.Kinds = append(e.Kinds, name)
 		}

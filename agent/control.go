@@ -32,7 +32,7 @@ type line struct {
 // outcomes names the errors of a sync on the socket.
 var outcomes = map[string]error{
 	"in_sync": nil, "not_reachable": ErrNotReachable, "refused": ErrRefused, "unknown_account": ErrUnknownAccount,
-	"forked": ErrForked, "not_in_sync": ErrNotInSync,
+	"forked": ErrForked, "not_in_sync": ErrNotInSync, "held": ErrHeld,
 }
 
 func listenControl(home string) (net.Listener, error) {
@@ -110,6 +110,9 @@ func (a *Agent) serveSync(w http.ResponseWriter, r *http.Request) {
 		if err == sentinel || sentinel != nil && errors.Is(err, sentinel) {
 			last.Outcome = name
 		}
+	}
+	if errors.Is(err, ErrNotInSync) { // even if something is held, too
+		last.Outcome = "not_in_sync"
 	}
 	if err != nil {
 		last.Error = err.Error()
@@ -235,8 +238,8 @@ func (c *Client) Sync(ctx context.Context, progress func(Status)) error {
 			}
 			continue
 		}
-		if l.Outcome == "not_in_sync" && last != nil {
-			if err := notInSync(last); err != nil {
+		if (l.Outcome == "not_in_sync" || l.Outcome == "held") && last != nil {
+			if err := checkStatus(last); err != nil {
 				return err
 			}
 		}

@@ -35,7 +35,7 @@ var (
 // errors.Is(err, ErrNotInSync) holds, and ErrHeld if something is held.
 type NotInSyncError struct {
 	Kinds         []record.Kind // whose digests differ, or that have unsent records
-	Held          int           // records in outgoing mass deletions that wait for a person
+	Held          int           // records in mass deletions that wait for a person
 	ChunksMissing int           // pieces of pictures that the cloud could not give
 	ChunksUnsent  int           // pieces of pictures that the cloud has not taken
 	Problems      []Problem
@@ -67,6 +67,17 @@ func (e *NotInSyncError) Error() string {
 	}
 	return ErrNotInSync.Error() + ": " + strings.Join(why, "; ")
 }
+
+// HeldError says that this device and the cloud hold the same, and that a mass
+// deletion that came waits for a person. errors.Is(err, ErrHeld) holds.
+type HeldError struct{ Records int }
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%d deletions or emptied records from elsewhere are held", e.Records)
+}
+
+// Is reports that the error is ErrHeld.
+func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
 // Is reports that the error is ErrNotInSync, and ErrHeld when records are held.
 func (e *NotInSyncError) Is(target error) bool {

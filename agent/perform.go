@@ -190,7 +190,8 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.ToPush, r.Fork = len(applied.ToPush) > 0, applied.Fork
+		// What was set aside is judged when minting, too.
+		r.ToPush, r.Fork = len(applied.ToPush) > 0 || applied.SetAside > 0, applied.Fork
 		for _, c := range applied.Clashes {
 			s.a.addProblem(Problem{Kind: a.Kind, Code: "clash", ID: c.ID.String(), Text: "two devices wrote under one identity; all values were kept"})
 		}

@@ -83,7 +83,7 @@ func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView,
 
 func kindStatus(k *localstore.KindStatus) KindStatus {
 	out := KindStatus{
-		Live: k.Live, Deleted: k.Deleted, Unsynced: k.Unsynced, Conflicts: k.Conflicts, Held: k.Held,
+		Live: k.Live, Deleted: k.Deleted, Unsynced: k.Unsynced, Conflicts: k.Conflicts, Held: k.Held, HeldIn: k.HeldIn,
 		Digest: k.Digest.String(), ProvenSeq: k.Cloud.Head,
 	}
 	var never localstore.Epoch
@@ -238,7 +238,7 @@ func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
 		return err
 	}
 	if a.proofs.Load() != before {
-		return notInSync(&last)
+		return checkStatus(&last)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

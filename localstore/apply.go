@@ -13,8 +13,9 @@ var errForked = errors.New("another device writes under this device's identity")
 
 // Apply joins received versions of one kind into the store, in one transaction,
 // and moves the cursor with them if it is not nil. Dirty records it meets are
-// minted first (W2); held ones are let go, because what came is newer than the
-// deletion. A version that changes nothing is no error. It needs an accepted
+// minted first (W2). What would take a living record away, or most of it, is set
+// aside (H1); a deletion that is held on its way out is let go if something
+// newer keeps the record alive. A version that changes nothing is no error. It needs an accepted
 // claim.
 func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, cursor *Cursor) (Applied, error) {
 	if !kind.Valid() {
@@ -74,13 +75,27 @@ func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error 
 	if err != nil {
 		return err
 	}
+	held, err := t.heldOf(r)
+	if err != nil {
+		return err
+	}
+	known := base.Vector[m.replica]
+	if held != nil {
+		known = max(known, held.Vector[m.replica])
+	}
 	// SECURITY: a dot of the own replica id that this device did not write.
-	if in.Version.Vector[m.replica] > base.Vector[m.replica] {
+	if in.Version.Vector[m.replica] > known {
 		return errForked
 	}
 	t.receive(in.Version.Vector)
 	if r.hold == holdHeld && !base.Vector.Includes(in.Version.Vector) {
-		if err := t.reject(r); err != nil {
+		start := m.counter
+		_, next, _, err := t.merged(r, base, in.Version, m)
+		m.counter = start
+		if err == nil && lossOf(r.kind, base, next) == lossNone {
+			err = t.reject(r)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -110,7 +125,10 @@ func (t *tx) join(r *row, base *record.Version, in *Incoming, m *minter, a *Appl
 			own = v
 		}
 	}
-	next, clashes := record.Join(own, in.Version, m)
+	got, next, clashes, err := t.merged(r, own, in.Version, m)
+	if err != nil {
+		return err
+	}
 	for _, c := range clashes {
 		if c.Dot.Replica == m.replica && c.Dot.Counter > r.ackedOf(base, m.replica) {
 			return errForked
@@ -122,12 +140,18 @@ func (t *tx) join(r *row, base *record.Version, in *Incoming, m *minter, a *Appl
 			return err
 		}
 	}
+	if loss := lossOf(r.kind, own, next); loss != lossNone {
+		return t.setAside(r, own, got, loss, in, m.replica, a)
+	}
 	encoded, err := record.Encode(next)
 	if err != nil { // too many values to hold both: the cloud keeps both
 		return t.problem("too-large", "two versions of a record can not be merged: "+err.Error(), &r.id)
 	}
 	id := t.s.hash.VersionID(r.kind, r.id, encoded)
 	acked := max(r.ackedOf(base, m.replica), in.Version.Vector[m.replica])
+	if r.held != nil {
+		acked = max(acked, r.held.ackedOf(m.replica))
+	}
 	if r.vid != nil && id == *r.vid {
 		return t.raiseAcked(r, acked)
 	}
@@ -165,7 +189,7 @@ func (t *tx) rebase(r *row, v *record.Version, id record.VersionID) error {
 		return err
 	}
 	state := encodeState(v, fields)
-	if err := t.replaceVersion(r, id); err != nil {
+	if err := t.replaceVersion(r, v, id); err != nil {
 		return err
 	}
 	r.state, r.before, r.wasDeleted = state, &d, v.Dead()

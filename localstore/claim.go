@@ -163,6 +163,9 @@ func (t *tx) takeReplica(ctx context.Context, fresh record.ReplicaID) error {
 				return err
 			}
 		}
+		if err := t.forkHeld(old, fresh); err != nil {
+			return err
+		}
 		counter, err := t.metaInt(metaCounter)
 		if err != nil {
 			return err
@@ -190,7 +193,7 @@ func (t *tx) forkRow(r *row, old, fresh record.ReplicaID) error {
 			return t.demote(r) // a full vector: the content goes out as a new version
 		}
 		id := t.s.hash.VersionID(r.kind, r.id, encoded)
-		if err := t.replaceVersion(r, id); err != nil {
+		if err := t.replaceVersion(r, next, id); err != nil {
 			return err
 		}
 		// The document of the version is the same: only dots moved. Which

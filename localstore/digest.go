@@ -84,11 +84,13 @@ func (c *session) countDigest(kind record.Kind) (rangeset.Digest, error) {
 		copy(id[:], raw)
 		d.Add(id)
 		return nil
-	}, "SELECT vid FROM record INDEXED BY record_set WHERE kind = ? AND vid IS NOT NULL", string(kind))
+	}, `SELECT vid FROM record r INDEXED BY record_set WHERE kind = ?1 AND vid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM held h WHERE h.n = r.n AND h.over = 1)
+ UNION ALL SELECT vid FROM held WHERE kind = ?1`, string(kind))
 	return d, err
 }
 
-// Digest returns the digest of all versions of a kind that this device holds.
+// Digest returns the digest of all versions of a kind that this device has: of
+// each record those of the applied and the held one that the other does not dominate.
 func (s *Store) Digest(ctx context.Context, kind record.Kind) (d rangeset.Digest, err error) {
 	err = s.read(ctx, func(c *session) error {
 		d, err = c.digest(kind)

@@ -38,8 +38,8 @@ func (s *Store) record(r *row) (Record, error) {
 	}
 	rec := Record{
 		ID: r.id, Kind: r.kind, Deleted: r.deleted,
-		Synced: r.vid != nil && !r.dirty && !r.queued,
-		Held:   r.hold == holdHeld,
+		Synced: r.vid != nil && !r.dirty && !r.queued && r.held == nil,
+		Held:   r.waits(),
 		Fields: make([]record.Field, len(lines)),
 		Values: make(map[string]any, len(lines)),
 	}
@@ -151,9 +151,10 @@ func (s *Store) Conflicts(ctx context.Context) iter.Seq2[Record, error] {
 	return s.byNumber(ctx, "WHERE r.conflicts > 0 AND r.deleted = 0 AND r.n > ?1 ORDER BY r.n LIMIT ?2", func(rec *Record) bool { return len(rec.Conflicts) > 0 })
 }
 
-// Held gives the records of outgoing mass deletions that wait for a person.
+// Held gives the records of mass deletions, outgoing and incoming, that wait
+// for a person. A record whose deletion came is given as it is here: living.
 func (s *Store) Held(ctx context.Context) iter.Seq2[Record, error] {
-	return s.byNumber(ctx, "WHERE d.hold = 1 AND r.n > ?1 ORDER BY r.n LIMIT ?2", nil)
+	return s.byNumber(ctx, "WHERE (d.hold = 1 OR h.state = 1) AND r.n > ?1 ORDER BY r.n LIMIT ?2", nil)
 }
 
 func (s *Store) byNumber(ctx context.Context, where string, keep func(*Record) bool) iter.Seq2[Record, error] {

@@ -2,15 +2,13 @@ package localstore
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 
 	"sidekeep/localstore/pim"
 	"sidekeep/localstore/record"
 )
 
-// The brake on mass deletion (H4): before records of a kind are minted, those
+// The brake on outgoing mass deletion (H4; judge.go has the incoming one): before records of a kind are minted, those
 // that delete or blank a record are judged together. If they, and those that
 // went out within the window, are more than the brake allows, all are held: set
 // aside until a person accepts or rejects them.
@@ -61,8 +59,7 @@ func (t *tx) judge(kind record.Kind, minting int) error {
 	if err != nil {
 		return err
 	}
-	allowed := max(t.s.BrakeMin, (live+deletions+spent)*t.s.BrakePercent/100)
-	if held+spent+len(losses) > allowed {
+	if held+spent+len(losses) > t.s.allowed(live+deletions+spent) {
 		return t.hold(kind, losses)
 	}
 	for _, r := range losses {
@@ -74,6 +71,9 @@ func (t *tx) judge(kind record.Kind, minting int) error {
 		t.exec("DELETE FROM brake WHERE abs(? - at) >= ?", now, brakeWindowS),
 		t.exec("INSERT INTO brake (kind, at, count) VALUES (?, ?, ?)", string(kind), now, len(losses)))
 }
+
+// allowed is how many of so many living records may be lost without a person's word.
+func (s *Store) allowed(live int) int { return max(s.BrakeMin, live*s.BrakePercent/100) }
 
 func (t *tx) hold(kind record.Kind, losses []*row) error {
 	for _, r := range losses {
@@ -121,7 +121,7 @@ func blanked(r *row) bool {
 			other++
 		}
 	}
-	return 2*gone > total || total >= 3 && 2*other > total
+	return mostly(total, gone, other)
 }
 
 // structural keys hold nothing a person wrote.
@@ -148,46 +148,6 @@ func empty(l *line) bool {
 		}
 	}
 	return true
-}
-
-// AcceptHeld lets the held deletions of a kind ("" for all) go out, and returns their number.
-func (s *Store) AcceptHeld(ctx context.Context, kind record.Kind) (n int, err error) {
-	err = s.eachHeld(ctx, kind, func(t *tx, r *row) error {
-		n++
-		return t.setHold(r, holdReleased)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("accept held deletions: %w", err)
-	}
-	return n, nil
-}
-
-// RejectHeld undoes the held deletions of a kind ("" for all), and returns their number.
-func (s *Store) RejectHeld(ctx context.Context, kind record.Kind) (n int, err error) {
-	err = s.eachHeld(ctx, kind, func(t *tx, r *row) error {
-		n++
-		return t.reject(r)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("reject held deletions: %w", err)
-	}
-	return n, nil
-}
-
-func (s *Store) eachHeld(ctx context.Context, kind record.Kind, visit func(*tx, *row) error) error {
-	return s.write(ctx, false, func(t *tx) error {
-		rows, err := t.rowsOf("WHERE d.hold = 1 AND (?1 = '' OR r.kind = ?1)", string(kind))
-		if err != nil {
-			return err
-		}
-		t.changed = len(rows) > 0
-		for _, r := range rows {
-			if err := visit(t, r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // reject undoes what was held of a row. A deletion leaves the document, so

@@ -74,6 +74,9 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 		if dirty, err = c.count("SELECT count(*) FROM dirty d JOIN record r ON r.n = d.n WHERE d.kind = ? AND "+mintable, string(kind)); err != nil || dirty > 0 {
 			return err
 		}
+		if dirty, err = c.count("SELECT count(*) FROM held WHERE kind = ? AND state <> 1", string(kind)); err != nil || dirty > 0 {
+			return err
+		}
 		out, err = s.outgoing(c, kind, after, maxRecords, maxBytes)
 		return err
 	})
@@ -111,7 +114,12 @@ func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxReco
 		if !errors.As(err, &d) {
 			return err
 		}
-		if err := t.demote(d.row); err != nil {
+		if d.held {
+			_, err = t.heldOf(d.row)
+		} else {
+			err = t.demote(d.row)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -119,7 +127,10 @@ func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxReco
 
 // mintDirty mints as many dirty records as are missing to fill the outbox up to maxRecords.
 func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords int) error {
-	queued, err := t.count("SELECT count(*) FROM outbox WHERE kind = ? AND ord > ?", string(kind), after)
+	if err := t.settle(kind); err != nil {
+		return fmt.Errorf("settle what is held: %w", err)
+	}
+	queued, err := t.count("SELECT (SELECT count(*) FROM outbox WHERE kind = ?1 AND ord > ?2) + (SELECT count(*) FROM held WHERE kind = ?1 AND ord IS NOT NULL AND ord > ?2)", string(kind), after)
 	if err != nil || queued >= maxRecords {
 		return err
 	}
@@ -185,7 +196,11 @@ func (t *tx) mintRow(r *row) error {
 	if err := t.versioned(r, next, t.s.hash.VersionID(r.kind, r.id, encoded)); err != nil {
 		return err
 	}
-	return t.queue(r, acked)
+	if err := t.queue(r, acked); err != nil {
+		return err
+	}
+	_, err = t.reconsider(r, next)
+	return err
 }
 
 // localWrite gives the version after the writes that lead from v, whose fields

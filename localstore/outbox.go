@@ -30,26 +30,34 @@ func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, 
 	if err != nil {
 		return nil, err
 	}
-	type place struct{ n, ord int64 }
+	var own record.ReplicaID
+	if _, err := c.metaBytes(metaReplica, own[:]); err != nil {
+		return nil, err
+	}
+	type place struct {
+		n, ord int64
+		held   bool
+	}
 	var places []place
 	err = c.each(func(scan func(...any) error) error {
 		var p place
-		err := scan(&p.n, &p.ord)
+		err := scan(&p.n, &p.ord, &p.held)
 		places = append(places, p)
 		return err
-	}, "SELECT n, ord FROM outbox WHERE kind = ? AND ord > ? ORDER BY ord LIMIT ?", string(kind), after, maxRecords)
+	}, `SELECT n, ord, 0 FROM outbox WHERE kind = ?1 AND ord > ?2
+ UNION ALL SELECT n, ord, 1 FROM held WHERE kind = ?1 AND ord IS NOT NULL AND ord > ?2 ORDER BY 2 LIMIT ?3`, string(kind), after, maxRecords)
 	if err != nil {
 		return nil, err
 	}
 	var out []Outgoing
 	size := 0
 	for _, p := range places {
-		o, bytes, err := s.outgoingRow(c, p.n)
+		o, bytes, err := s.outgoingRow(c, p.n, p.held)
 		if err != nil {
 			return nil, err
 		}
-		if !peers.Includes(o.Version.Vector) { // P3
-			return nil, fmt.Errorf("record %s: %w", o.ID, ErrVector)
+		if err := record.CheckPush(o.Version.Vector, own, peers[own], peers); err != nil { // P3
+			return nil, fmt.Errorf("record %s: %w: %w", o.ID, ErrVector, err)
 		}
 		o.Order = p.ord
 		if size += bytes; size > maxBytes && len(out) > 0 {
@@ -60,7 +68,7 @@ func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, 
 	return out, nil
 }
 
-func (s *Store) outgoingRow(c *session, n int64) (Outgoing, int, error) {
+func (s *Store) outgoingRow(c *session, n int64, held bool) (Outgoing, int, error) {
 	rows, err := c.rowsOf("WHERE r.n = ?", n)
 	if err != nil {
 		return Outgoing{}, 0, err
@@ -68,7 +76,15 @@ func (s *Store) outgoingRow(c *session, n int64) (Outgoing, int, error) {
 	if len(rows) == 0 {
 		return Outgoing{}, 0, fmt.Errorf("the outbox names a record that is not there: %w", ErrDamaged)
 	}
-	return s.outgoingOf(rows[0])
+	r := rows[0]
+	if held && r.held != nil {
+		v, err := s.heldVersion(r)
+		if err != nil {
+			return Outgoing{}, 0, err
+		}
+		return Outgoing{Kind: r.kind, ID: r.id, VersionID: r.held.vid, Version: v}, len(r.held.encoded), nil
+	}
+	return s.outgoingOf(r)
 }
 
 func (s *Store) outgoingOf(r *row) (Outgoing, int, error) {
@@ -104,7 +120,11 @@ func (s *Store) Version(ctx context.Context, id record.ID) (o Outgoing, err erro
 func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 	err := s.write(ctx, true, func(t *tx) error {
 		for _, ref := range refs {
-			if err := t.exec("DELETE FROM outbox WHERE n = (SELECT n FROM record WHERE id = ? AND vid = ?)", ref.ID.String(), ref.VersionID[:]); err != nil {
+			id := ref.ID.String()
+			err := errors.Join(
+				t.exec("DELETE FROM outbox WHERE n = (SELECT n FROM record WHERE id = ? AND vid = ?)", id, ref.VersionID[:]),
+				t.exec("UPDATE held SET ord = NULL WHERE ord IS NOT NULL AND n = (SELECT n FROM record WHERE id = ?) AND vid = ?", id, ref.VersionID[:]))
+			if err != nil {
 				return err
 			}
 		}
@@ -136,14 +156,27 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) error {
 			if err != nil {
 				return err
 			}
-			if r == nil || r.vid == nil || *r.vid != ref.VersionID {
+			applied, held := r != nil && r.vid != nil && *r.vid == ref.VersionID, r != nil && r.held != nil && r.held.vid == ref.VersionID
+			if !applied && !held {
 				continue
 			}
 			// A cloud that lost a version may have lost its chunks.
 			if err := t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0 AND n IN (SELECT chunk FROM chunk_ref WHERE record = ?)", r.n); err != nil {
 				return err
 			}
-			if r.queued {
+			if held && !r.held.queued {
+				h, err := t.heldOf(r)
+				if err != nil {
+					return err
+				}
+				if h == nil {
+					continue
+				}
+				if err := t.queueHeld(r, h.Vector[own]); err != nil {
+					return err
+				}
+			}
+			if !applied || r.queued || r.held != nil && r.held.over {
 				continue
 			}
 			v, _, _, err := t.s.version(r)

@@ -80,7 +80,7 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 	if err != nil {
 		return fmt.Errorf("store version of record %s: %w", r.id, err)
 	}
-	if err := t.replaceVersion(r, next); err != nil {
+	if err := t.replaceVersion(r, v, next); err != nil {
 		return err
 	}
 	if r.dirty {
@@ -90,21 +90,46 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 	}
 	r.document, r.deleted, r.trashed, r.state = d, deleted, trashed, state
 	r.dirty, r.before, r.keys, r.hold = false, nil, nil, holdNone
-	if err := t.setRefs(r.n, v.Chunks()); err != nil || known {
+	refs := v.Chunks()
+	if r.held != nil {
+		refs = append(refs, r.held.v.Chunks()...)
+	}
+	if err := t.setRefs(r.n, refs); err != nil || known {
 		return err
 	}
 	return errors.Join(t.phones(r, c.Digits), t.text(r, c))
 }
 
-// replaceVersion moves the digest of a row from its old version id to the next.
-func (t *tx) replaceVersion(r *row, next record.VersionID) error {
-	if r.vid != nil {
-		if err := t.digestRemove(r.kind, *r.vid); err != nil {
+// replaceVersion moves the digest of a row from its old version to the next.
+// What the next version includes is held no more.
+func (t *tx) replaceVersion(r *row, v *record.Version, next record.VersionID) error {
+	if _, err := t.heldOf(r); err != nil {
+		return err
+	}
+	if err := t.digestRow(r, t.digestRemove); err != nil {
+		return err
+	}
+	r.vid = &next
+	if r.held != nil {
+		if err := t.reorder(r, v); err != nil {
 			return err
 		}
 	}
-	r.vid = &next
-	return t.digestAdd(r.kind, next)
+	return t.digestRow(r, t.digestAdd)
+}
+
+// digestRow enters the versions of a row that are in the set of its kind, or
+// takes them out: of its own and the held one those that the other does not dominate.
+func (t *tx) digestRow(r *row, change func(record.Kind, record.VersionID) error) error {
+	if r.vid != nil && (r.held == nil || !r.held.over) {
+		if err := change(r.kind, *r.vid); err != nil {
+			return err
+		}
+	}
+	if r.held != nil {
+		return change(r.kind, r.held.vid)
+	}
+	return nil
 }
 
 // trashedAt is when a record went to the trash, on the clock of running time.

@@ -16,7 +16,8 @@ func (s *Store) ReadSet(ctx context.Context, kind record.Kind, use func(rangeset
 	return s.read(ctx, func(c *session) error { return use(&versionSet{ctx, c, kind}) })
 }
 
-// versionSet reads the minted versions of a kind, one a record, off index record_set.
+// versionSet reads the versions of a kind that the digest counts, off the
+// indexes record_set and held_set.
 type versionSet struct {
 	ctx  context.Context
 	c    *session
@@ -39,7 +40,9 @@ func (v *versionSet) Scan(lower, upper rangeset.Bound, visit func(rangeset.Item)
 			high += "g"
 		}
 	}
-	st, err := v.c.prepare("SELECT id, vid FROM record INDEXED BY record_set WHERE kind = ? AND vid IS NOT NULL AND id >= ? AND id < ? ORDER BY id")
+	st, err := v.c.prepare(`SELECT id, vid FROM record r INDEXED BY record_set WHERE kind = ?1 AND vid IS NOT NULL AND id >= ?2 AND id < ?3
+ AND NOT EXISTS (SELECT 1 FROM held h WHERE h.n = r.n AND h.over = 1)
+ UNION ALL SELECT id, vid FROM held INDEXED BY held_set WHERE kind = ?1 AND id >= ?2 AND id < ?3 ORDER BY id, vid`)
 	if err != nil {
 		return err
 	}

@@ -30,10 +30,14 @@ func schemaObjects(c *session) ([]object, error) {
 	return list, err
 }
 
-// wantedObjects gives the objects that the schema files make, in an order in
-// which they can be made. They are constant, so they are computed once.
-var wantedObjects = sync.OnceValues(func() ([]object, error) {
-	schema, err := schemaSQL()
+// wantedObjects gives the objects of this program's format. They are constant,
+// so they are computed once.
+var wantedObjects = sync.OnceValues(func() ([]object, error) { return objectsOf(formatVersion) })
+
+// objectsOf gives the objects that the schema files of a format make, in an
+// order in which they can be made.
+func objectsOf(format int) ([]object, error) {
+	schema, err := schemaSQL(0, format)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +52,7 @@ var wantedObjects = sync.OnceValues(func() ([]object, error) {
 		return nil, fmt.Errorf("schema files: %w", err)
 	}
 	return schemaObjects(c)
-})
+}
 
 // checkSchema compares the schema with the one that belongs to this format,
 // puts right what other programs changed, and reports it (SECURITY rule 11).
@@ -204,7 +208,7 @@ func (t *tx) refill(tables []string, guards bool) error {
 		}
 		// Places in the outbox go on after the highest one.
 		var last int64
-		if _, err := t.one([]any{&last}, "SELECT coalesce(max(ord), 0) FROM outbox"); err != nil {
+		if _, err := t.one([]any{&last}, "SELECT max(coalesce((SELECT max(ord) FROM outbox), 0), coalesce((SELECT max(ord) FROM held), 0))"); err != nil {
 			return err
 		}
 		if err := t.setMeta(metaOrder, last); err != nil {
@@ -220,6 +224,7 @@ func (t *tx) refill(tables []string, guards bool) error {
 	for _, q := range []string{
 		"DELETE FROM dirty WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = dirty.n)",
 		"DELETE FROM outbox WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = outbox.n AND vid IS NOT NULL)",
+		"DELETE FROM held WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = held.n)",
 		"DELETE FROM stale WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = stale.n)",
 		"DELETE FROM phone WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = phone.record)",
 		"DELETE FROM chunk_ref WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = chunk_ref.record)",
@@ -257,6 +262,18 @@ func (t *tx) refillFromVersions(tables []string) error {
 		return err
 	}
 	for _, r := range rows {
+		if h, err := t.heldOf(r); err != nil {
+			return err
+		} else if h != nil {
+			if has(tables, "peer", "meta") {
+				t.receive(h.Vector)
+			}
+			if has(tables, "chunk", "chunk_ref") {
+				if err := t.addRefs(r.n, h.Chunks()); err != nil {
+					return err
+				}
+			}
+		}
 		if r.vid == nil {
 			continue
 		}

@@ -136,10 +136,10 @@ func TestOtherFormats(t *testing.T) {
 	s, err := Open(t.Context(), dir, Options{Hasher: testHasher{}})
 	must(t, err)
 	must(t, s.Close())
-	mustShell(t, dir, "UPDATE meta SET value = 2 WHERE key = 'format'")
+	mustShell(t, dir, fmt.Sprintf("UPDATE meta SET value = %d WHERE key = 'format'", formatVersion+1))
 	_, err = Open(t.Context(), dir, Options{Hasher: testHasher{}})
 	var newer *NewerFormatError
-	if !errors.As(err, &newer) || newer.Have != 2 || newer.Know != formatVersion {
+	if !errors.As(err, &newer) || newer.Have != formatVersion+1 || newer.Know != formatVersion {
 		t.Errorf("newer format: %v", err)
 	}
 	wantShell(t, dir, "SELECT count(*) FROM record", "0") // untouched

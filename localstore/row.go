@@ -29,6 +29,8 @@ type row struct {
 
 	queued bool   // in the outbox
 	acked  uint64 // of a queued one: highest own counter that the cloud has
+
+	held *heldRow // an incoming loss that is set aside; nil if there is none
 }
 
 // States of dirty.hold.
@@ -39,8 +41,9 @@ const (
 )
 
 const rowColumns = `r.n, r.id, r.kind, r.deleted, r.doc, r.par, r.raw, r.vid, r.state, r.trashed, r.conflicts,
- d.n IS NOT NULL, d.doc, d.par, d.raw, coalesce(d.deleted, 0), d.keys, coalesce(d.hold, 0), o.n IS NOT NULL, coalesce(o.acked, 0)
- FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN outbox o ON o.n = r.n`
+ d.n IS NOT NULL, d.doc, d.par, d.raw, coalesce(d.deleted, 0), d.keys, coalesce(d.hold, 0), o.n IS NOT NULL, coalesce(o.acked, 0),
+ h.vid, h.version, coalesce(h.over, 0), coalesce(h.state, 0), coalesce(h.loss, 0), h.ord IS NOT NULL, coalesce(h.acked, 0)
+ FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN outbox o ON o.n = r.n LEFT JOIN held h ON h.n = r.n`
 
 func scanRow(scan func(...any) error) (*row, error) {
 	var (
@@ -50,9 +53,13 @@ func scanRow(scan func(...any) error) (*row, error) {
 		bDoc, bPar sql.NullString
 		bRaw, vid  []byte
 		acked      int64
+		h          heldRow
+		hVid       []byte
+		hAcked     int64
 	)
 	err := scan(&r.n, &id, &r.kind, &r.deleted, &r.doc, &par, &r.raw, &vid, &r.state, &r.trashed, &r.conflicts,
-		&r.dirty, &bDoc, &bPar, &bRaw, &r.wasDeleted, &keys, &r.hold, &r.queued, &acked)
+		&r.dirty, &bDoc, &bPar, &bRaw, &r.wasDeleted, &keys, &r.hold, &r.queued, &acked,
+		&hVid, &h.encoded, &h.over, &h.state, &h.loss, &h.queued, &hAcked)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +70,11 @@ func scanRow(scan func(...any) error) (*row, error) {
 	if vid != nil {
 		r.vid = new(record.VersionID)
 		copy(r.vid[:], vid)
+	}
+	if hVid != nil {
+		copy(h.vid[:], hVid)
+		h.acked = uint64(hAcked)
+		r.held = &h
 	}
 	if bDoc.Valid {
 		r.before = &document{bDoc.String, bPar.String, bRaw}
@@ -106,8 +118,9 @@ func (r *row) base() *document {
 
 // damagedError says which row does not give the version that it should. It is ErrDamaged.
 type damagedError struct {
-	row *row
-	err error
+	row  *row
+	err  error
+	held bool // it is about the held version
 }
 
 func (e *damagedError) Error() string { return fmt.Sprintf("record %s: %v", e.row.id, e.err) }
@@ -121,19 +134,19 @@ func (s *Store) version(r *row) (v *record.Version, fields []record.Field, encod
 		if r.dirty && r.before == nil {
 			return record.New(), nil, nil, nil
 		}
-		return nil, nil, nil, &damagedError{r, errors.New("it has no version and is not marked as changed")}
+		return nil, nil, nil, &damagedError{row: r, err: errors.New("it has no version and is not marked as changed")}
 	}
 	if fields, err = r.base().fields(r.kind); err != nil {
-		return nil, nil, nil, &damagedError{r, err}
+		return nil, nil, nil, &damagedError{row: r, err: err}
 	}
 	if v, err = decodeState(r.state, fields); err != nil {
-		return nil, nil, nil, &damagedError{r, err}
+		return nil, nil, nil, &damagedError{row: r, err: err}
 	}
 	if encoded, err = record.Encode(v); err != nil {
-		return nil, nil, nil, &damagedError{r, err}
+		return nil, nil, nil, &damagedError{row: r, err: err}
 	}
 	if s.hash.VersionID(r.kind, r.id, encoded) != *r.vid {
-		return nil, nil, nil, &damagedError{r, errors.New("its content is not that of its version")}
+		return nil, nil, nil, &damagedError{row: r, err: errors.New("its content is not that of its version")}
 	}
 	return v, fields, encoded, nil
 }
@@ -145,16 +158,16 @@ func (t *tx) demote(r *row) error {
 	if err := t.problem("damage", "a record's content did not match its version; the content is kept and goes out as a new version", &r.id); err != nil {
 		return err
 	}
-	if r.vid != nil {
-		if err := t.digestRemove(r.kind, *r.vid); err != nil {
-			return err
-		}
+	if err := t.digestRow(r, t.digestRemove); err != nil {
+		return err
 	}
+	r.vid = nil
 	err := errors.Join(
+		t.digestRow(r, t.digestAdd),
 		t.exec("UPDATE record SET vid = NULL, state = NULL, conflicts = 0 WHERE n = ?", r.n),
 		t.exec("DELETE FROM outbox WHERE n = ?", r.n),
 		t.exec("INSERT OR REPLACE INTO dirty (n, kind) VALUES (?, ?)", r.n, string(r.kind)),
 	)
-	r.vid, r.state, r.queued, r.dirty, r.before, r.wasDeleted, r.keys = nil, nil, false, true, nil, false, nil
+	r.state, r.queued, r.dirty, r.before, r.wasDeleted, r.keys = nil, false, true, nil, false, nil
 	return err
 }

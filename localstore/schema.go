@@ -11,20 +11,31 @@ import (
 	"strings"
 )
 
+// lastFiles names, for each format, the last of the files in sql/ that belong to
+// it. A file that was released never changes: a new format adds files.
+var lastFiles = [...]string{
+	1: "sql/007_notes_pictures.sql",
+	2: "sql/008_holds.sql",
+}
+
 // formatVersion is the format that this program writes. It only goes up.
-const formatVersion = 1
+const formatVersion = len(lastFiles) - 1
 
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-// schemaSQL is the text of all files in sql/, in order.
-func schemaSQL() (string, error) {
+// schemaSQL is the text of the files in sql/, in order, that lead from one
+// format (0: nothing) to another.
+func schemaSQL(from, to int) (string, error) {
 	names, err := fs.Glob(sqlFiles, "sql/*.sql") // sorted
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	for _, name := range names {
+		if name <= lastFiles[from] || name > lastFiles[to] {
+			continue
+		}
 		text, err := sqlFiles.ReadFile(name)
 		if err != nil {
 			return "", err
@@ -105,7 +116,7 @@ func formatOf(c *session, path string) (int, error) {
 }
 
 func createFile(c *session) error {
-	schema, err := schemaSQL()
+	schema, err := schemaSQL(0, formatVersion)
 	if err != nil {
 		return err
 	}

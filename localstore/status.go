@@ -88,8 +88,9 @@ func (c *session) countRecords(st *Status) error {
 		{"SELECT kind, count(*) FROM record WHERE deleted = 0 GROUP BY kind", func(k *KindStatus, n int) { k.Live = n }},
 		{"SELECT kind, count(*) FROM record WHERE deleted = 1 GROUP BY kind", func(k *KindStatus, n int) { k.Deleted = n }},
 		{"SELECT kind, count(*) FROM record WHERE conflicts > 0 AND deleted = 0 GROUP BY kind", func(k *KindStatus, n int) { k.Conflicts = n }},
-		{"SELECT kind, count(*) FROM dirty WHERE hold = 1 GROUP BY kind", func(k *KindStatus, n int) { k.Held = n }},
-		{`SELECT kind, count(*) FROM (SELECT n, kind FROM outbox UNION
+		{"SELECT kind, count(*) FROM (SELECT n, kind FROM dirty WHERE hold = 1 UNION SELECT n, kind FROM held WHERE state = 1) GROUP BY kind", func(k *KindStatus, n int) { k.Held = n }},
+		{"SELECT kind, count(*) FROM held WHERE state = 1 GROUP BY kind", func(k *KindStatus, n int) { k.HeldIn = n }},
+		{`SELECT kind, count(*) FROM (SELECT n, kind FROM outbox UNION SELECT n, kind FROM held WHERE state > 1 OR ord IS NOT NULL UNION
  SELECT d.n, d.kind FROM dirty d JOIN record r ON r.n = d.n WHERE NOT (r.vid IS NULL AND r.deleted)) GROUP BY kind`, func(k *KindStatus, n int) { k.Unsynced = n }},
 	} {
 		err := c.each(func(scan func(...any) error) error {

@@ -143,6 +143,9 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.readers = openPool(dsn(s.path, true), readersMax, true)
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
 	if err := s.checkSchema(ctx); err != nil {
 		return err
 	}

@@ -28,14 +28,14 @@ func (s *Store) Ran(ctx context.Context, d time.Duration) error {
 
 // Expire purges (rule W6) at most max records that have been in the trash for
 // Options.TrashDays of running time, and erases those that no other device ever
-// saw. Only call it in sync, in a session. It returns how many it took.
+// saw, but none of which something is held. Only call it in sync, in a session. It returns how many it took.
 func (s *Store) Expire(ctx context.Context, max int) (n int, err error) {
 	err = s.write(ctx, false, func(t *tx) error {
 		ran, err := t.metaInt(metaRan)
 		if err != nil {
 			return err
 		}
-		rows, err := t.rowsOf("WHERE r.trashed IS NOT NULL AND r.trashed <= ? AND r.deleted = 1 AND o.n IS NULL AND (r.vid IS NULL OR d.n IS NULL) ORDER BY r.trashed LIMIT ?",
+		rows, err := t.rowsOf("WHERE r.trashed IS NOT NULL AND r.trashed <= ? AND r.deleted = 1 AND o.n IS NULL AND h.n IS NULL AND (r.vid IS NULL OR d.n IS NULL) ORDER BY r.trashed LIMIT ?",
 			ran-int64(s.TrashDays)*24*60*60, max)
 		if err != nil {
 			return err

@@ -15,11 +15,29 @@ type Record struct {
 	Title     string
 	Deleted   bool
 	Synced    bool           // the cloud has acknowledged exactly this state
-	Held      bool           // part of an outgoing mass deletion that waits for a person
+	Held      Hold           // part of a mass deletion that waits for a person; zero: not
 	Fields    []record.Field // in the order of the record's lines
 	Values    map[string]any // decoded value of each field: a string, or []any of strings or of []any
 	Conflicts []Conflict     // keys with more than one distinct value, in key order
 }
+
+// Hold says what waits for a person: a loss that does not leave this device
+// yet, or one that came and is not applied. Both can be.
+type Hold struct {
+	Out, In Loss
+}
+
+// Any reports whether anything waits.
+func (h Hold) Any() bool { return h.Out != "" || h.In != "" }
+
+// Loss is what would happen to a record that is held.
+type Loss string
+
+// The losses.
+const (
+	LossDeleted Loss = "deleted"
+	LossEmptied Loss = "emptied" // most of its values are emptied or replaced
+)
 
 // Conflict is a key whose value was written on two devices, neither of which
 // had seen the other's. The shown value is the first of Siblings.
@@ -62,7 +80,10 @@ type Applied struct {
 	Changed int   // records whose state changed
 	ToPush  []Ref // joins that the cloud lacks; they are in the outbox
 	Clashes []Clash
-	Fork    bool // a version showed writes of this replica that it did not make: nothing was applied, fork and reconnect
+	// SetAside counts versions that would take a living record away, or most of
+	// it: they are held until Mint judges them, when all was read.
+	SetAside int
+	Fork     bool // a version showed writes of this replica that it did not make: nothing was applied, fork and reconnect
 }
 
 // Clash reports rule W9: two contents under one identity. All values were kept.
@@ -111,7 +132,8 @@ type KindStatus struct {
 	Deleted   int // in the trash or purged
 	Unsynced  int // dirty, or minted and not acknowledged
 	Conflicts int
-	Held      int
+	Held      int             // records of mass deletions that wait for a person
+	HeldIn    int             // of those, records whose deletion came from elsewhere
 	Digest    rangeset.Digest // of all minted versions
 	Cloud     CloudState
 }

@@ -125,6 +125,18 @@ func (v *verifier) record(r *row) error {
 		v.report.damage("%v", err)
 		return nil
 	}
+	var held []record.ChunkID
+	if r.held != nil {
+		h, err := v.s.heldVersion(r)
+		if err != nil {
+			v.report.damage("%v", err)
+			return nil
+		}
+		if r.held.over != h.Vector.Dominates(version.Vector) {
+			v.report.damage("record %s: it is counted wrongly beside what is held of it", r.id)
+		}
+		held = h.Chunks()
+	}
 	fields, err := r.fields(r.kind)
 	if err != nil {
 		v.report.damage("record %s: %v", r.id, err)
@@ -139,7 +151,7 @@ func (v *verifier) record(r *row) error {
 	if r.queued && r.vid == nil {
 		v.report.damage("record %s: it is in the outbox without a version", r.id)
 	}
-	chunks := append(version.Chunks(), chunksOf(fields)...)
+	chunks := slices.Concat(version.Chunks(), chunksOf(fields), held)
 	for _, id := range chunks {
 		n, err := v.c.count("SELECT count(*) FROM chunk_ref f JOIN chunk c ON c.n = f.chunk WHERE f.record = ? AND c.id = ?", r.n, id[:])
 		if err != nil {
@@ -176,6 +188,7 @@ func (v *verifier) digests() error {
 func (v *verifier) lists() error {
 	for _, q := range []struct{ what, query string }{
 		{"changed records that are not there", "SELECT count(*) FROM dirty WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = dirty.n)"},
+		{"held deletions of records that are not there", "SELECT count(*) FROM held WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = held.n AND record.id = held.id AND record.kind = held.kind)"},
 		{"outbox entries without a record", "SELECT count(*) FROM outbox WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = outbox.n)"},
 		{"references of records that are not there", "SELECT count(*) FROM chunk_ref WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = chunk_ref.record)"},
 		{"references to chunks that are not known", "SELECT count(*) FROM chunk_ref WHERE NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.n = chunk_ref.chunk)"},

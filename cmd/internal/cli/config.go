@@ -10,6 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sidekeep/localstore"
 )
 
 // configFile holds what a person chose at init or join. It may be edited by
@@ -22,6 +26,10 @@ type config struct {
 	Name       string `json:"name,omitempty"`        // what the person calls this device
 	AllowPlain bool   `json:"allow_plain,omitempty"` // ws:// beyond loopback was agreed to
 	Create     bool   `json:"create,omitempty"`      // made by init: may create the account on a cloud
+	// What may be deleted or emptied in a day without a person's word: so many
+	// records of a kind, or so many percent of them; 0 means the default.
+	BrakeMin     int `json:"brake_min,omitempty"`
+	BrakePercent int `json:"brake_percent,omitempty"`
 }
 
 func readConfig(dir string) (config, error) {
@@ -34,10 +42,37 @@ func readConfig(dir string) (config, error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
+	if err := checkBrake(c.BrakeMin, c.BrakePercent); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
 	if c.Cloud, err = cloudURL(c.Cloud, c.AllowPlain); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
+}
+
+// brakeFlags gives cmd flags for the limits of the brake, and returns what puts
+// those that were given in place of the configured ones.
+func brakeFlags(cmd *cobra.Command) func(*config) error {
+	var records, percent int
+	cmd.Flags().IntVar(&records, "brake-min", 0, fmt.Sprintf("so many deletions of a kind a day need no person's word (default: brake_min in config.json, else %d)", localstore.BrakeMinDefault))
+	cmd.Flags().IntVar(&percent, "brake-percent", 0, fmt.Sprintf("nor do so many percent of the records of a kind (default: brake_percent in config.json, else %d)", localstore.BrakePercentDefault))
+	return func(c *config) error {
+		if cmd.Flags().Changed("brake-min") {
+			c.BrakeMin = records
+		}
+		if cmd.Flags().Changed("brake-percent") {
+			c.BrakePercent = percent
+		}
+		return checkBrake(c.BrakeMin, c.BrakePercent)
+	}
+}
+
+func checkBrake(records, percent int) error {
+	if records < 0 || percent < 0 || percent > 100 {
+		return usagef("the limits of the brake: brake_min must not be negative, brake_percent must be 0 to 100")
+	}
+	return nil
 }
 
 func writeConfig(dir string, c config) error {

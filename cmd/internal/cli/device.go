@@ -48,14 +48,18 @@ When the cloud moves to another address, change "cloud" in config.json in the
 home folder and start run again.`,
 		Example: "  sidekeep run\n  sidekeep run --verbose 2> sidekeep.log &",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), verbose) },
 	}
+	brake := brakeFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), verbose, brake) }
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log every step")
 	return cmd
 }
 
-func (a *app) run(ctx context.Context, verbose bool) (err error) {
+func (a *app) run(ctx context.Context, verbose bool, brake func(*config) error) (err error) {
 	h, err := a.openHome()
+	if err == nil {
+		err = brake(&h.config)
+	}
 	if err != nil {
 		return err
 	}

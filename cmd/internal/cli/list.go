@@ -140,7 +140,7 @@ func marks(r *localstore.Record) string {
 	if n := len(r.Conflicts); n > 0 {
 		m = append(m, count(n, "conflict"))
 	}
-	if r.Held {
+	if r.Held.Any() {
 		m = append(m, "held")
 	} else if !r.Synced {
 		m = append(m, "not synced")

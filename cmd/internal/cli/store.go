@@ -28,7 +28,10 @@ func (a *app) openStore(ctx context.Context, h *home, log *slog.Logger) (*locals
 
 // storeOptions are what the store of a home is opened with.
 func storeOptions(h *home, log *slog.Logger) localstore.Options {
-	return localstore.Options{Hasher: h.identity.Keys(), Log: log, Machine: machineID()}
+	return localstore.Options{
+		Hasher: h.identity.Keys(), Log: log, Machine: machineID(),
+		BrakeMin: h.config.BrakeMin, BrakePercent: h.config.BrakePercent,
+	}
 }
 
 // withStore opens home and store, runs use, and closes the store.

@@ -21,23 +21,28 @@ func (a *app) syncCommand() *cobra.Command {
 error. It ends with exit code 0 only if the digests of every kind are equal on
 both sides and every piece of every picture is on both: 3 if the cloud was not
 reached, 4 if it was but the proof failed or the time was up, 5 if a mass
-deletion waits for you, 7 if the cloud refused.
+deletion, from here or from another device, waits for you ('sidekeep held'), 7 if
+the cloud refused.
 
 While 'sidekeep run' is active, sync asks it to sync now and waits for the same
-proof.`,
+proof; the limits of the brake are then those of run.`,
 		Example: "  sidekeep sync\n  sidekeep sync --timeout 2m && sidekeep status",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), timeout) },
 	}
+	brake := brakeFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), timeout, brake) }
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long, like 90s or 10m; 0 tries as long as there is progress")
 	return cmd
 }
 
-func (a *app) sync(ctx context.Context, timeout time.Duration) error {
+func (a *app) sync(ctx context.Context, timeout time.Duration, brake func(*config) error) error {
 	if timeout < 0 {
 		return usagef("--timeout %s: must not be negative", timeout)
 	}
 	h, err := a.openHome()
+	if err == nil {
+		err = brake(&h.config)
+	}
 	if err != nil {
 		return err
 	}

@@ -126,10 +126,20 @@ func TestAMassDeletionIsHeld(t *testing.T) {
 	if n, err := a.store.AcceptHeld(context.Background(), record.Contacts); err != nil || n != len(names) {
 		t.Fatalf("accept: %d, %v", n, err)
 	}
-	settle(a, b)
+	a.sync()
+	if err := b.trySync(20 * time.Second); !errors.Is(err, agent.ErrHeld) || errors.Is(err, agent.ErrNotInSync) {
+		t.Fatalf("sync with a deletion that came: %v", err)
+	}
+	if b.get(names[0]).Deleted {
+		t.Error("a mass deletion from elsewhere was applied")
+	}
+	if n, err := b.store.AcceptHeld(context.Background(), ""); err != nil || n != len(names) {
+		t.Fatalf("accept: %d, %v", n, err)
+	}
+	settle(b, a)
 	same(t, a, b)
 	if !b.get(names[0]).Deleted {
-		t.Error("an accepted deletion did not arrive")
+		t.Error("an accepted deletion was not applied")
 	}
 }
 
