@@ -30,3 +30,19 @@ func TestCrash(t *testing.T) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
+
+// TestDrills runs the short form of each drill; `sidekeep-lab drill all --long`
+// is the long one.
+func TestDrills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("drills take some seconds each; not with -short")
+	}
+	for _, d := range drills {
+		t.Run(d.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if _, err := runDrill(t.Context(), d, &out, drillOptions{seed: 20091001}); err != nil {
+				t.Errorf("%v\n%s", err, out.String())
+			}
+		})
+	}
+}

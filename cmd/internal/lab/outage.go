@@ -124,7 +124,7 @@ func (o *outage) begin(ctx context.Context) error {
 	if err := o.one.on(); err != nil {
 		return err
 	}
-	if err := o.settled(ctx, o.one); err != nil {
+	if err := settled(ctx, o.one); err != nil {
 		return err
 	}
 	o.say("handset 1 has made an account; its 24 words are written down")
@@ -135,7 +135,7 @@ func (o *outage) begin(ctx context.Context) error {
 		return err
 	}
 	o.say("handset 2 has joined by the words")
-	return o.settled(ctx, o.two)
+	return settled(ctx, o.two)
 }
 
 // importSample imports all sample files on handset 1 and waits for handset 2.
@@ -152,41 +152,11 @@ func (o *outage) importSample(ctx context.Context) error {
 		return err
 	}
 	imported := time.Now()
-	if err := o.settled(ctx, o.one, o.two); err != nil {
+	if err := settled(ctx, o.one, o.two); err != nil {
 		return err
 	}
 	o.say("handset 2 has them all, %.2f s after the import ended", time.Since(imported).Seconds())
 	return o.stage(ctx, "1 imported", true, o.one, o.two)
-}
-
-// settled waits until the handsets are proven in sync with the cloud and have
-// the same digests.
-func (o *outage) settled(ctx context.Context, handsets ...*handset) error {
-	const limit = 40 * time.Second
-	return until(ctx, "all are in sync", limit, func() (string, error) {
-		var first handsetStatus
-		for i, h := range handsets {
-			if err := h.agent.ended(); err != nil {
-				return "", err
-			}
-			s, err := h.live(ctx)
-			if err != nil {
-				return err.Error(), nil // the socket is not there yet
-			}
-			if no := s.unproven(); no != "" || s.Cloud.State != "live" {
-				return fmt.Sprintf("%s: %s %s", h.name, s.Cloud.State, no), nil
-			}
-			if i == 0 {
-				first = s
-			}
-			for _, kind := range record.Kinds {
-				if s.Kinds[kind].Digest != first.Kinds[kind].Digest {
-					return fmt.Sprintf("%s and %s differ in %s", handsets[0].name, h.name, kind), nil
-				}
-			}
-		}
-		return "", nil
-	})
 }
 
 // stage adds rows to the table, and checks them: every handset has exactly what
@@ -281,7 +251,7 @@ func (o *outage) giveBack(ctx context.Context) error {
 		n += c.Live + c.Deleted
 	}
 	o.say("a new cloud starts on the same address, with an empty folder: it reports %d records", n)
-	if err := o.settled(ctx, o.one, o.two); err != nil {
+	if err := settled(ctx, o.one, o.two); err != nil {
 		return err
 	}
 	o.say("the handsets have given everything back, %.2f s after the new cloud was up", time.Since(began).Seconds())
@@ -358,7 +328,7 @@ func (o *outage) joinThird(ctx context.Context) error {
 	if err := o.three.on(); err != nil {
 		return err
 	}
-	if err := o.settled(ctx, o.one, o.two, o.three); err != nil {
+	if err := settled(ctx, o.one, o.two, o.three); err != nil {
 		return err
 	}
 	o.say("a third, new handset has joined by the words and has everything, %.2f s after it was switched on", time.Since(began).Seconds())

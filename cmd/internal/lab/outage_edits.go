@@ -46,7 +46,7 @@ func (o *outage) firstEdits(ctx context.Context) error {
 		*m.id = id
 		o.want[record.Contacts].live++
 	}
-	if err := o.settled(ctx, o.one, o.two); err != nil {
+	if err := settled(ctx, o.one, o.two); err != nil {
 		return err
 	}
 	if err := o.one.set(ctx, o.made.live, "org="+titleOfLive); err != nil {
@@ -64,7 +64,7 @@ func (o *outage) firstEdits(ctx context.Context) error {
 		return err
 	}
 	o.say("an edit on handset 1 is on handset 2 %.2f s later", time.Since(committed).Seconds())
-	return o.settled(ctx, o.one, o.two)
+	return settled(ctx, o.one, o.two)
 }
 
 // editApart edits on both handsets while there is no cloud.
