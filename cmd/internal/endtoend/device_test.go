@@ -45,6 +45,7 @@ type device struct {
 	id    *seal.Identity
 	store *localstore.Store
 	conf  agent.Config
+	opts  localstore.Options // but for Hasher and Log
 	agent *agent.Agent
 
 	mu     sync.Mutex
@@ -84,7 +85,8 @@ func (a *account) join(t testing.TB, name, url string, change ...func(*agent.Con
 
 func (d *device) open() {
 	d.t.Helper()
-	s, err := localstore.Open(context.Background(), d.dir, localstore.Options{Hasher: d.id.Keys(), Log: d.conf.Log})
+	d.opts.Hasher, d.opts.Log = d.id.Keys(), d.conf.Log
+	s, err := localstore.Open(context.Background(), d.dir, d.opts)
 	if err != nil {
 		d.t.Fatal(err)
 	}
