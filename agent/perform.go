@@ -57,6 +57,8 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 		return s.load(a)
 	case syncproto.StoreChunksAcked:
 		return nil, store.ChunksAcked(s.local, a.IDs)
+	case syncproto.StoreChunksLost:
+		return nil, store.ChunksLost(s.local, a.IDs)
 	case syncproto.StoreMissing:
 		ids, err := store.MissingChunks(s.local, a.Max)
 		return syncproto.LocalMissing{IDs: ids}, err

@@ -63,7 +63,7 @@ func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView,
 		}
 		// The session knows better than what was last stored, unless it was
 		// overtaken by a write that it has not seen.
-		k.CloudDigest = v.Cloud.String()
+		k.CloudDigest, k.Restoring = v.Cloud.String(), v.Restoring
 		k.InSync = k.InSync && v.Proven && k.Digest == k.CloudDigest
 		if k.InSync && k.ProvenAt.Before(provenAt) {
 			k.ProvenAt = &provenAt

@@ -43,11 +43,12 @@ type KindStatus struct {
 	Deleted     int        `json:"deleted"`
 	Unsynced    int        `json:"unsynced"` // changed here, not acknowledged by the cloud
 	Conflicts   int        `json:"conflicts"`
-	Held        int        `json:"held"`    // in mass deletions that wait for a person
-	HeldIn      int        `json:"held_in"` // of those, records whose deletion came from elsewhere
-	Digest      string     `json:"digest"`       // 32 hex digits
-	CloudDigest string     `json:"cloud_digest"` // "" when the cloud never told one
-	InSync      bool       `json:"in_sync"`      // digests equal as of ProvenSeq, and nothing unsynced
+	Held        int        `json:"held"`                // in mass deletions that wait for a person
+	HeldIn      int        `json:"held_in"`             // of those, records whose deletion came from elsewhere
+	Digest      string     `json:"digest"`              // 32 hex digits
+	CloudDigest string     `json:"cloud_digest"`        // "" when the cloud never told one
+	Restoring   bool       `json:"restoring,omitempty"` // the cloud says that it does not have all of it yet
+	InSync      bool       `json:"in_sync"`             // digests equal as of ProvenSeq, and nothing unsynced
 	ProvenSeq   uint64     `json:"proven_seq,omitempty"`
 	ProvenAt    *time.Time `json:"proven_at,omitempty"`
 }

@@ -160,6 +160,23 @@ func (s *Store) ChunksAcked(ctx context.Context, ids []record.ChunkID) error {
 	return nil
 }
 
+// ChunksLost notes that the cloud does not hold these chunks, so that those that
+// are here are offered again. Not synced to flash: the cloud says so again.
+func (s *Store) ChunksLost(ctx context.Context, ids []record.ChunkID) error {
+	err := s.write(ctx, true, func(t *tx) error {
+		for i := range ids {
+			if err := t.exec("UPDATE chunk SET sent = 0 WHERE id = ? AND sent <> 0", ids[i][:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note lost chunks: %w", err)
+	}
+	return nil
+}
+
 // dropChunks removes, at most max, chunks that nothing refers to.
 func (t *tx) dropChunks(max int) error {
 	return errors.Join(

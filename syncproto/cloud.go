@@ -68,6 +68,9 @@ func (s *CloudSession) Authenticated() bool { return s.state == cloudOpen }
 // Account returns the account of an authenticated session.
 func (s *CloudSession) Account() seal.Account { return seal.Account(s.hello.Account) }
 
+// Device returns the device of an authenticated session.
+func (s *CloudSession) Device() seal.DeviceKey { return seal.DeviceKey(s.hello.Device) }
+
 // Replica returns the replica of an authenticated session.
 func (s *CloudSession) Replica() record.ReplicaID { return s.hello.Replica }
 

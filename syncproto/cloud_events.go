@@ -67,6 +67,7 @@ type Fetched struct {
 type States struct {
 	Head  Seq
 	Kinds []KindState
+	Lost  []record.ChunkID // referred to, not held; at most HaveMax
 }
 
 // RangeAnswered answers DoAnswerRange.

@@ -9,9 +9,10 @@ import (
 // feed is how far a session was given the log, and which versions need not be
 // given because the session itself brought them.
 type feed struct {
-	cursors map[record.Kind]Seq   // of a live session
-	behind  map[record.Kind]bool  // kinds with something after their cursor
-	own     map[record.Kind][]Seq // ascending: pushed in this session, not yet passed
+	cursors map[record.Kind]Seq    // of a live session
+	behind  map[record.Kind]bool   // kinds with something after their cursor
+	state   map[record.Kind]uint64 // of the kinds, as last told
+	own     map[record.Kind][]Seq  // ascending: pushed in this session, not yet passed
 	owned   int
 }
 
@@ -20,7 +21,7 @@ type feed struct {
 const ownMax = 16384
 
 func newFeed() feed {
-	return feed{cursors: map[record.Kind]Seq{}, behind: map[record.Kind]bool{}, own: map[record.Kind][]Seq{}}
+	return feed{cursors: map[record.Kind]Seq{}, behind: map[record.Kind]bool{}, state: map[record.Kind]uint64{}, own: map[record.Kind][]Seq{}}
 }
 
 // begin starts to follow: the device's cursors, and the heads in the cloud.
@@ -30,8 +31,16 @@ func (f *feed) begin(held []Held, kinds []KindState) {
 	for _, h := range held {
 		f.cursors[h.Kind] = h.After
 	}
+	f.tell(kinds)
 	for _, k := range kinds {
 		f.behind[k.Kind] = k.Head > f.cursors[k.Kind]
+	}
+}
+
+// tell notes the states that the device is told in a proof.
+func (f *feed) tell(kinds []KindState) {
+	for _, k := range kinds {
+		f.state[k.Kind] = k.State
 	}
 }
 

@@ -236,8 +236,10 @@ func (s *CloudSession) onLogRead(m Message, ev LogRead) []CloudAction {
 		batch.ID = p.ID
 		return send(batch)
 	}
-	if ev.Next > s.feed.cursors[ev.Kind] {
-		s.feed.cursors[ev.Kind] = ev.Next
+	told := !ev.More && s.feed.state[ev.Kind] == ev.State.State
+	if ev.Next > s.feed.cursors[ev.Kind] || !ev.More && !told {
+		s.feed.cursors[ev.Kind] = max(ev.Next, s.feed.cursors[ev.Kind])
+		s.feed.state[ev.Kind] = ev.State.State
 		if ev.More {
 			s.feed.behind[ev.Kind] = true
 		}
@@ -260,7 +262,8 @@ func (s *CloudSession) onStates(m Message, ev States) []CloudAction {
 		s.live = true
 		s.feed.begin(l.Kinds, ev.Kinds)
 	}
-	return send(&Proof{ID: requestID(m), Head: ev.Head, Kinds: ev.Kinds})
+	s.feed.tell(ev.Kinds)
+	return send(&Proof{ID: requestID(m), Head: ev.Head, Kinds: ev.Kinds, Lost: ev.Lost})
 }
 
 func (s *CloudSession) onChunkRead(ev ChunkRead) []CloudAction {

@@ -275,11 +275,16 @@ func (s *DeviceSession) began(b LocalBegan) {
 		k := s.kind(l.Kind)
 		k.own, k.cursor, k.saved = l.Own, l.Cursor, l.Cursor
 	}
+	differs := false
 	for _, k := range s.kinds {
 		k.start()
+		differs = differs || k.wantReconcile
 	}
 	s.down.wanted = true
 	s.phase = deviceWork
+	if differs {
+		s.prove(false) // an operator wants to know what there is before it comes
+	}
 }
 
 // kind returns the state of a kind, made at its place in the order if it is new.
@@ -320,7 +325,8 @@ func (s *DeviceSession) room() bool { return len(s.requests) < s.limits.Get(Limi
 func (s *DeviceSession) held(cursors bool) []Held {
 	hs := make([]Held, 0, len(s.kinds))
 	for _, k := range s.kinds {
-		h := Held{Kind: k.name, Count: k.own.Count, Sum: k.own.Sum}
+		h := Held{Kind: k.name, Count: k.own.Count, Sum: k.own.Sum, Lacking: k.lacking}
+		k.lackingTold = k.lacking
 		if cursors {
 			h.After = k.cursor
 		}
@@ -340,9 +346,11 @@ type DeviceKindView struct {
 	Kind   record.Kind
 	Own    rangeset.Digest
 	Cloud  rangeset.Digest
-	Head   Seq    // of the cloud's kind
-	Proven bool   // both were equal as of Head, and the cloud says it is whole
-	Fault  string // why equality was given up, "" otherwise
+	Head   Seq  // of the cloud's kind
+	Proven bool // both were equal as of Head, and the cloud says it is whole
+	// Restoring says that the cloud declares the kind not to be complete yet.
+	Restoring bool
+	Fault     string // why equality was given up, "" otherwise
 }
 
 // Kinds returns what the session knows, in order of priority. It is empty
@@ -353,7 +361,7 @@ func (s *DeviceSession) Kinds() []DeviceKindView {
 	}
 	views := make([]DeviceKindView, len(s.kinds))
 	for i, k := range s.kinds {
-		views[i] = DeviceKindView{k.name, k.own, k.cloudDigest(), k.cloud.Head, k.equal() && k.cloud.State == KindOK, k.fault}
+		views[i] = DeviceKindView{k.name, k.own, k.cloudDigest(), k.cloud.Head, k.equal() && !k.restoring(), k.restoring(), k.fault}
 	}
 	return views
 }

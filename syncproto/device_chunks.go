@@ -13,6 +13,7 @@ const (
 	keepMax         = 8         // chunks stored in one commit
 	wantFirstMillis = 50        // before chunks that the cloud lacked are asked for again
 	wantMaxMillis   = 5 * 60000 // the longest time between two such questions
+	lostMax         = 1 << 18   // chunks that a cloud may say in one session that it lost
 	wantOnceTries   = 6         // such questions in a row before a single sync gives up
 )
 
@@ -24,9 +25,34 @@ type deviceUpload struct {
 	offer  []record.ChunkID        // offered, answer awaited
 	queue  []record.ChunkID        // the cloud lacks these
 	flying map[record.ChunkID]bool // sent, not yet stored
+	told   map[record.ChunkID]bool // the cloud said that it lost these
+	ask    bool                    // it may have lost more than it could name
 }
 
 func (u *deviceUpload) again() { u.fresh = true }
+
+// lost takes what the cloud says that it does not hold although its versions
+// refer to it. Each chunk counts once a session: a cloud that says so for ever
+// gets it once.
+func (u *deviceUpload) lost(s *DeviceSession, ids []record.ChunkID) {
+	var fresh []record.ChunkID
+	for _, id := range ids {
+		if u.told[id] || u.flying[id] || len(u.told) >= lostMax {
+			continue
+		}
+		if u.told == nil {
+			u.told = map[record.ChunkID]bool{}
+		}
+		u.told[id] = true
+		fresh = append(fresh, id)
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	u.ask = len(ids) >= HaveMax
+	s.do(StoreChunksLost{fresh})
+	u.again()
+}
 
 func (u *deviceUpload) done() bool {
 	return !u.fresh && !u.more && len(u.offer) == 0 && len(u.queue) == 0 && len(u.flying) == 0
@@ -227,6 +253,10 @@ func (s *DeviceSession) planChunks() {
 	}
 	if !s.busy {
 		s.up.plan(s)
+	}
+	if s.up.ask && s.up.done() && s.room() {
+		s.up.ask = false
+		s.prove(false)
 	}
 }
 

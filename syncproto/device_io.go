@@ -166,6 +166,9 @@ type (
 	StoreLoad struct{ IDs []record.ChunkID }
 	// StoreChunksAcked notes that the cloud holds these chunks.
 	StoreChunksAcked struct{ IDs []record.ChunkID }
+	// StoreChunksLost notes that the cloud does not hold these chunks: those that
+	// are here are to be offered.
+	StoreChunksLost struct{ IDs []record.ChunkID }
 	// StoreMissing lists chunks that records refer to and that are not here.
 	// Answered by LocalMissing.
 	StoreMissing struct{ Max int }
@@ -273,4 +276,5 @@ func (StoreOffer) deviceAction()         {}
 func (StoreLoad) deviceAction()          {}
 func (StoreChunksAcked) deviceAction()   {}
 func (StoreMissing) deviceAction()       {}
+func (StoreChunksLost) deviceAction()    {}
 func (StoreKeep) deviceAction()          {}

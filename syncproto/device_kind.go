@@ -44,6 +44,9 @@ type deviceKind struct {
 	notOpen  map[Ref]bool
 	aside    []Ref // to be reported as not opening
 
+	lacking     uint64 // shown by reconcile to be lacking at the cloud, not yet given
+	lackingTold uint64 // as the cloud was last told
+
 	proofFresh bool // cloud is as of a moment after the last change here
 	pulls      int
 	reconciles int
@@ -56,6 +59,17 @@ func (k *deviceKind) cloudDigest() rangeset.Digest {
 }
 
 func (k *deviceKind) equal() bool { return k.own.Equal(k.cloudDigest()) }
+
+// restoring reports whether the cloud says that it does not have all of the
+// kind yet. Until it has, nothing is concluded from what it holds: it is not
+// read, not reconciled and not called in sync. Edits are still given to it.
+func (k *deviceKind) restoring() bool { return k.cloud.State == KindRestoring }
+
+// restored begins to compare again when the cloud says that it has everything.
+func (k *deviceKind) restored() {
+	k.fault, k.pulls, k.reconciles, k.recounted = "", 0, 0, false
+	k.wantReconcile = !k.equal()
+}
 
 // explained reports whether versions that do not open are the whole difference.
 func (k *deviceKind) explained() bool {
@@ -71,7 +85,7 @@ func (k *deviceKind) start() {
 	k.again = true
 	k.proofFresh = true
 	switch {
-	case k.equal():
+	case k.equal(), k.restoring():
 		k.wantReconcile = false
 	case k.wantReconcile:
 	case k.cursor > k.cloud.Head, k.cursor == 0 && k.own.Count > 0:
@@ -97,6 +111,10 @@ func (s *DeviceSession) plan() {
 		return
 	}
 	for _, k := range s.kinds {
+		if s.cautious && k.restoring() {
+			s.fork(ForkCounter) // what can not be looked for may be there
+			return
+		}
 		if s.cautious && !s.read(k) {
 			return
 		}
@@ -131,7 +149,11 @@ func (s *DeviceSession) planKind(k *deviceKind) bool {
 	if !s.read(k) || s.push(k) {
 		return false
 	}
-	if k.equal() || k.fault != "" {
+	if k.lackingTold > 0 && s.live && s.room() {
+		k.lacking = 0
+		s.prove(false) // the last that the cloud hears of a reseed
+	}
+	if k.equal() || k.fault != "" || k.restoring() {
 		s.settle(k)
 		return true
 	}
@@ -141,6 +163,8 @@ func (s *DeviceSession) planKind(k *deviceKind) bool {
 // read asks for what is known to be missing here. It reports whether nothing is.
 func (s *DeviceSession) read(k *deviceKind) bool {
 	switch {
+	case k.restoring():
+		return k.asked == 0
 	case k.asked != 0 || !s.room():
 	case len(k.aside) > 0:
 		s.sendAside(k)
@@ -160,7 +184,7 @@ func (s *DeviceSession) read(k *deviceKind) bool {
 
 // settle tells the store what the cloud holds and where the cursor is, once.
 func (s *DeviceSession) settle(k *deviceKind) {
-	proven := k.equal()
+	proven := k.equal() && !k.restoring()
 	if proven {
 		k.pulls, k.reconciles, k.recounted, k.fault = 0, 0, false, ""
 		// All versions up to the head are here, whoever wrote them.
@@ -174,7 +198,7 @@ func (s *DeviceSession) settle(k *deviceKind) {
 		return
 	}
 	k.told = k.cloud
-	s.do(StoreCloud{State: k.cloud, Proven: proven && k.cloud.State == KindOK, Cursor: move})
+	s.do(StoreCloud{State: k.cloud, Proven: proven, Cursor: move})
 	s.do(DeviceStateChanged{s.live})
 }
 
@@ -265,8 +289,12 @@ func (s *DeviceSession) cloudSays(st *KindState, fresh bool) *deviceKind {
 	if st.Head < k.cloud.Head && st.Head != 0 {
 		return k // an answer that was overtaken
 	}
+	was := k.restoring()
 	k.cloud = *st
 	k.cloud.Prev = 0
+	if was && !k.restoring() {
+		k.restored()
+	}
 	k.proofFresh = fresh && k.pushing == 0
 	return k
 }
@@ -280,8 +308,12 @@ func (s *DeviceSession) proved(p *Proof, r *deviceRequest) {
 	}
 	for _, k := range s.kinds {
 		if !named[k.name] {
+			was := k.restoring()
 			k.cloud = KindState{Kind: k.name}
 			k.proofFresh = k.pushing == 0
+			if was {
+				k.restored()
+			}
 		}
 	}
 	switch r.typ {
@@ -292,6 +324,7 @@ func (s *DeviceSession) proved(p *Proof, r *deviceRequest) {
 		r.kind.asked = 0
 	}
 	s.do(DeviceProved{})
+	s.up.lost(s, p.Lost)
 	if r.final {
 		s.changed = s.changed || !s.settled()
 		s.stopping = !s.changed
@@ -302,7 +335,7 @@ func (s *DeviceSession) proved(p *Proof, r *deviceRequest) {
 // nothing left to send.
 func (s *DeviceSession) settled() bool {
 	for _, k := range s.kinds {
-		if !k.equal() && k.fault == "" || k.again || k.minting || k.pushing > 0 || len(k.out) > 0 {
+		if !k.equal() && k.fault == "" && !k.restoring() || k.again || k.minting || k.pushing > 0 || len(k.out) > 0 {
 			return false
 		}
 	}

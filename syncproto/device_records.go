@@ -239,6 +239,8 @@ func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 	k := r.kind
 	k.pushing--
 	s.grow()
+	reseed := k.lacking > 0
+	k.lacking -= min(k.lacking, uint64(len(r.refs)))
 	for i := len(m.Rejects) - 1; i >= 0; i-- {
 		j := int(m.Rejects[i].Index)
 		if j >= len(r.refs) {
@@ -261,6 +263,9 @@ func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 		if st.Prev <= own.cursor {
 			own.cursor = max(own.cursor, st.Head) // nobody else wrote in between
 		}
+	}
+	if reseed && s.room() {
+		s.prove(false) // the operator sees it move
 	}
 	s.do(DeviceStateChanged{s.live})
 }
@@ -313,6 +318,7 @@ func (s *DeviceSession) rangeStep(l LocalRanged) {
 	}
 	if l.Have > 0 {
 		k.found, k.again = true, true
+		k.lacking += uint64(l.Have)
 		s.up.again()
 	}
 	if k.next = l.Next; k.next != nil {

@@ -198,13 +198,13 @@ func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
 	for name, cursor := range map[string]Seq{"behind": 9, "new": 0} {
 		t.Run(name, func(t *testing.T) {
 			d := opened(t, testDeviceConfig(t), goodWelcome(state))
-			d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "StoreRange")
+			d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "send prove, StoreRange")
 			next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint, Digest: own}}}
 			d.want(LocalRanged{Kind: record.Contacts, Next: &next}, "send range")
-			d.want(DeviceReceived{&Range{ID: 1, Kind: record.Contacts, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
+			d.want(DeviceReceived{&Range{ID: 2, Kind: record.Contacts, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
 			need := []rangeset.Item{{ID: record.ID{9}, Version: record.VersionID{9}}}
 			d.want(LocalRanged{Kind: record.Contacts, Need: need, Have: 1}, "send fetch")
-			b := &Batch{ID: 2, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}}
+			b := &Batch{ID: 3, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}}
 			d.want(DeviceReceived{b}, "StoreApply")
 			d.want(LocalApplied{Kind: record.Contacts, Own: own}, "StoreMint")
 		})
@@ -274,13 +274,13 @@ func TestDeviceReadsEverythingBeforeItWritesWhenTheCloudSawMore(t *testing.T) {
 	w := goodWelcome(a, b)
 	w.Seen = 6 // own counter is 5
 	d := opened(t, testDeviceConfig(t), w)
-	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 3, Own: sum(record.VersionID{1})}, {Kind: record.Notes}}}, "StoreRange")
+	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 3, Own: sum(record.VersionID{1})}, {Kind: record.Notes}}}, "send prove, StoreRange")
 	next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint}}}
 	d.want(LocalRanged{Kind: record.Notes, Next: &next}, "send range")
-	d.want(DeviceReceived{&Range{ID: 1, Kind: record.Notes, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
+	d.want(DeviceReceived{&Range{ID: 2, Kind: record.Notes, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
 	need := []rangeset.Item{{ID: record.ID{9}, Version: record.VersionID{2}}}
 	d.want(LocalRanged{Kind: record.Notes, Need: need}, "send fetch")
-	batch := &Batch{ID: 2, Kind: record.Notes, Items: []BatchItem{{Seq: 4, Header: []byte{1}, Body: []byte{1}}}}
+	batch := &Batch{ID: 3, Kind: record.Notes, Items: []BatchItem{{Seq: 4, Header: []byte{1}, Body: []byte{1}}}}
 	d.want(DeviceReceived{batch}, "StoreApply")
 	d.want(LocalApplied{Kind: record.Notes, Fork: true}, fmt.Sprintf("StoreFork, send bye, close %d <nil>", RetryAtOnce))
 }

@@ -9,6 +9,9 @@ type Held struct {
 	After Seq         `cbor:"2,keyasint,omitempty"` // Live only: the cursor
 	Count uint64      `cbor:"3,keyasint"`
 	Sum   [16]byte    `cbor:"4,keyasint"`
+	// Lacking counts the versions of these that the device knows the cloud has
+	// yet to be given.
+	Lacking uint64 `cbor:"5,keyasint,omitempty"`
 }
 
 func checkHeld(hs []Held) error {
@@ -73,6 +76,9 @@ type Proof struct {
 	ID    RequestID   `cbor:"1,keyasint"`
 	Head  Seq         `cbor:"2,keyasint"`
 	Kinds []KindState `cbor:"3,keyasint"`
+	// Lost names chunks that versions of the cloud refer to and that it does not
+	// hold; a device that has one offers it again.
+	Lost []record.ChunkID `cbor:"4,keyasint,omitempty"`
 }
 
 // Type returns TypeProof.
@@ -81,6 +87,9 @@ func (*Proof) Type() Type { return TypeProof }
 func (m *Proof) check() error {
 	if err := checkRequest(m.ID); err != nil {
 		return err
+	}
+	if len(m.Lost) > HaveMax {
+		return errorf(CodeTooLarge, "%d lost chunks", len(m.Lost))
 	}
 	return checkKindStates(m.Kinds)
 }

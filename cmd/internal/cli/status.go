@@ -193,6 +193,8 @@ func cloudText(c *agent.CloudStatus) string {
 // proofText says whether a kind is proven equal to the cloud's, and as of when.
 func proofText(k agent.KindStatus) string {
 	switch {
+	case k.Restoring:
+		return "not yet: the cloud is being restored"
 	case k.CloudDigest == "":
 		return "never proven"
 	case k.InSync && k.ProvenAt != nil:

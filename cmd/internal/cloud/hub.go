@@ -71,6 +71,17 @@ func (h *hub) moved(from *session, account seal.Account, kinds []record.Kind) {
 	}
 }
 
+// movedAll tells all sessions of all accounts that the state of kinds changed.
+func (h *hub) movedAll(kinds []record.Kind) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, room := range h.rooms {
+		for s := range room {
+			s.hint.add(kinds)
+		}
+	}
+}
+
 // hint collects the kinds that moved. It holds each kind once, however slow the
 // session is that reads it.
 type hint struct {

@@ -43,7 +43,7 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 		ev, err = store.Fetch(c.ctx, c.machine.Account(), a.Kind, a.Refs)
 		return "fetch", ev, err
 	case syncproto.DoProve:
-		ev, err = store.Prove(c.ctx, c.machine.Account(), c.machine.Replica(), a.Held, a.Recount)
+		ev, err = store.Prove(c.ctx, c.machine.Account(), c.machine.Device(), c.machine.Replica(), a.Held, a.Recount)
 		return "prove", ev, err
 	case syncproto.DoSetAside:
 		ev, err = c.setAside(a)

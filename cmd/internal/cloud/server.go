@@ -42,8 +42,13 @@ type Config struct {
 	Metrics     bool          // serve /metrics beside /sync
 	SessionsMax int           // connections at once; 0 means SessionsMaxDefault
 	DrainTime   time.Duration // for sessions to end; 0 means DrainTimeDefault
-	Log         *slog.Logger  // nil means silence
-	Rand        io.Reader     // nil means crypto/rand
+	// ScrubEvery is the time between two passes of the scrub, 0 means
+	// ScrubEveryDefault, negative never; ScrubBytes is what it reads in a second,
+	// 0 means ScrubBytesDefault.
+	ScrubEvery time.Duration
+	ScrubBytes int
+	Log        *slog.Logger // nil means silence
+	Rand       io.Reader    // nil means crypto/rand
 }
 
 // Server is a cloud. Its methods may be called from any goroutine.
@@ -74,6 +79,12 @@ func New(c Config) (*Server, error) {
 	}
 	if c.DrainTime == 0 {
 		c.DrainTime = DrainTimeDefault
+	}
+	if c.ScrubEvery == 0 {
+		c.ScrubEvery = ScrubEveryDefault
+	}
+	if c.ScrubBytes <= 0 {
+		c.ScrubBytes = ScrubBytesDefault
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -151,11 +162,10 @@ func (s *Server) Run(ctx context.Context, l net.Listener, tlsConf *tls.Config) e
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	expire, stopExpire := context.WithCancel(ctx)
-	expired := make(chan struct{})
-	go func() {
-		defer close(expired)
-		s.expire(expire)
-	}()
+	var house sync.WaitGroup
+	house.Go(func() { s.expire(expire) })
+	house.Go(func() { s.scrub(expire) })
+	house.Go(func() { s.watchRestoring(expire) })
 	var err error
 	select {
 	case err = <-served:
@@ -169,7 +179,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, tlsConf *tls.Config) e
 	}
 	server.Close()
 	stopExpire()
-	<-expired
+	house.Wait()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}

@@ -35,9 +35,10 @@ type Store interface {
 	// as fit one batch, in ascending sequence.
 	Fetch(ctx context.Context, account seal.Account, kind record.Kind, refs []syncproto.Ref) (syncproto.Fetched, error)
 
-	// Prove remembers what a replica holds, counts the kinds in recount again
-	// from their rows, and returns the states of all kinds.
-	Prove(ctx context.Context, account seal.Account, replica record.ReplicaID, held []syncproto.Held, recount []record.Kind) (syncproto.States, error)
+	// Prove remembers what a device holds under a replica id, counts the kinds in recount again
+	// from their rows, and returns the states of all kinds, with at most HaveMax
+	// chunks that versions refer to and that are not held.
+	Prove(ctx context.Context, account seal.Account, device seal.DeviceKey, replica record.ReplicaID, held []syncproto.Held, recount []record.Kind) (syncproto.States, error)
 
 	// SetAside takes versions out of the antichain that do not open, and puts
 	// those back that only they dominated. It returns the states of all kinds.
@@ -58,6 +59,21 @@ type Store interface {
 	// Verify checks everything that can be checked without a key and calls
 	// problem for whatever is wrong.
 	Verify(ctx context.Context, problem func(Problem)) (Verified, error)
+
+	// Accounts lists all accounts, also those of which only rows are left.
+	Accounts(ctx context.Context) ([]seal.Account, error)
+
+	// Repair does for one account what Verify does for all, and mends what it
+	// finds: damaged versions and chunks go into a quarantine that is kept for
+	// forensics, digests and heads are counted again. It calls pace with the
+	// bytes that it read, between steps that hold up nobody; an error of pace ends
+	// it. It returns the kinds that changed: devices fill the holes.
+	Repair(ctx context.Context, account seal.Account, pace func(bytes int) error, problem func(Problem)) ([]record.Kind, error)
+
+	// Restoring returns the kinds that the operator declared not to be complete
+	// yet, and for how many accounts (all of them count as one). Their KindState
+	// says so.
+	Restoring(ctx context.Context) (map[record.Kind]int, error)
 
 	// Close ends the store when all work has stopped.
 	Close() error
@@ -89,7 +105,11 @@ type Verified struct {
 	Dominated int `json:"dominated"`
 	Aside     int `json:"aside"`
 	Chunks    int `json:"chunks"`
-	Problems  int `json:"problems"`
+	// ChunksLacking counts chunks that versions refer to and that are not held:
+	// on their way, or to be offered again.
+	ChunksLacking int `json:"chunks_lacking"`
+	Quarantined   int `json:"quarantined"` // rows kept for forensics
+	Problems      int `json:"problems"`
 }
 
 // Report is what an operator reads after a loss, in exact numbers.

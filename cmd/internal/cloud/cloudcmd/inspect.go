@@ -62,21 +62,35 @@ a server. With --json it prints
 
 func verifyCommand() *cobra.Command {
 	var data string
-	var asJSON bool
+	var asJSON, mend bool
 	cmd := &cobra.Command{
-		Use:   "verify --data DIR",
+		Use:   "verify [--repair] --data DIR",
 		Short: "Check the whole store",
 		Long: `verify checks SQLite's own structure, every header against its row, every
-digest against the rows, and the length of every body and chunk. It may run beside
-a server. With --json it prints {"verified":{...},"problems":[{"account","kind","what"}]}.` + exitHelp,
+digest against the rows, and length and checksum of every version and chunk. It may
+run beside a server. With --repair, and no server running, it moves damaged rows
+into a quarantine inside the database, and counts again; a database that SQLite
+finds damaged is set aside whole, in a folder of its own, and what still opens
+is carried over into a new one. Nothing is thrown away, and devices fill the
+holes when they connect. With --json it prints {"verified":{...},"problems":[{"account","kind","what"}]}.` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if mend {
+				if data == "" {
+					return fmt.Errorf("%w: --data is required", errUsage)
+				}
+				return verifyAndRepair(cmd, data, asJSON)
+			}
+			problems := []cloudstore.Problem{}
 			store, err := openReadOnly(cmd.Context(), data)
+			if errors.Is(err, sqlitestore.ErrDamaged) {
+				problems = append(problems, cloudstore.Problem{What: err.Error()})
+				return errors.Join(printVerified(cmd.OutOrStdout(), cloudstore.Verified{Problems: 1}, problems, asJSON), err)
+			}
 			if err != nil {
 				return err
 			}
 			defer store.Close()
-			problems := []cloudstore.Problem{}
 			v, err := store.Verify(cmd.Context(), func(p cloudstore.Problem) { problems = append(problems, p) })
 			if err != nil {
 				return err
@@ -92,6 +106,7 @@ a server. With --json it prints {"verified":{...},"problems":[{"account","kind",
 	}
 	cmd.Flags().StringVar(&data, "data", "", "folder of the cloud's data")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&mend, "repair", false, "mend what is found")
 	return cmd
 }
 
@@ -122,8 +137,8 @@ func printVerified(w io.Writer, v cloudstore.Verified, problems []cloudstore.Pro
 	for _, p := range problems {
 		fmt.Fprintf(w, "%s %s: %s\n", p.Account, p.Kind, p.What)
 	}
-	_, err := fmt.Fprintf(w, "%d accounts, %d versions, %d dominated, %d set aside, %d chunks: %d problems\n",
-		v.Accounts, v.Versions, v.Dominated, v.Aside, v.Chunks, v.Problems)
+	_, err := fmt.Fprintf(w, "%d accounts, %d versions, %d dominated, %d set aside, %d chunks (%d more not here yet), %d in quarantine: %d problems\n",
+		v.Accounts, v.Versions, v.Dominated, v.Aside, v.Chunks, v.ChunksLacking, v.Quarantined, v.Problems)
 	return err
 }
 

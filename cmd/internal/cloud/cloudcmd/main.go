@@ -41,7 +41,7 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
-const hintDamaged = "devices give back what is lost: restore a backup or begin with an empty folder, and let them connect"
+const hintDamaged = "stop the server and run: sidekeep-cloud verify --repair --data DIR; it " + hintRepairs
 
 func hintOf(err error) string {
 	var h hinted
@@ -81,7 +81,7 @@ It can not read or forge one.` + exitHelp,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(serveCommand(), reportCommand(), verifyCommand())
+	root.AddCommand(serveCommand(), reportCommand(), verifyCommand(), restoringCommand())
 	for _, c := range root.Commands() {
 		args := c.Args
 		c.Args = func(cmd *cobra.Command, a []string) error {

@@ -149,7 +149,7 @@ func TestVerifyOfDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := command("verify", "--data", dir, "--json")
-	if code != 6 || !strings.Contains(errs, "hint: devices give back") {
+	if code != 6 || !strings.Contains(errs, "hint: stop the server and run: sidekeep-cloud verify --repair") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 	var v struct {

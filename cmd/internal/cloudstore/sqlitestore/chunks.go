@@ -47,9 +47,12 @@ func (c chunks) Put(ctx context.Context, account seal.Account, list []syncproto.
 			return err
 		}
 		for i := range list {
-			_, err := t.put("INSERT INTO chunk (account, chunk, size, stored, header, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-				account[:], list[i].ID[:], len(list[i].Body), c.s.now(), list[i].Header, list[i].Body)
+			_, err := t.put("INSERT INTO chunk (account, chunk, size, stored, header, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+				account[:], list[i].ID[:], len(list[i].Body), c.s.now(), list[i].Header, list[i].Body, checksum(list[i].Header, list[i].Body))
 			if err != nil {
+				return err
+			}
+			if _, err := t.put("DELETE FROM chunk_lost WHERE account = ? AND chunk = ?", account[:], list[i].ID[:]); err != nil {
 				return err
 			}
 		}
@@ -64,14 +67,26 @@ func (c chunks) Put(ctx context.Context, account seal.Account, list []syncproto.
 // Get implements cloudstore.Chunks.
 func (c chunks) Get(ctx context.Context, account seal.Account, id record.ChunkID) (*syncproto.Chunk, error) {
 	got := new(syncproto.Chunk)
+	var crc sql.NullInt64
 	err := c.s.read(ctx, func(q snapshot) error {
-		return q.row("SELECT header, body FROM chunk WHERE account = ? AND chunk = ?", account[:], id[:]).Scan(&got.Header, &got.Body)
+		return q.row("SELECT header, body, crc FROM chunk WHERE account = ? AND chunk = ?", account[:], id[:]).Scan(&got.Header, &got.Body, &crc)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read chunk: %w", err)
+	}
+	if !intact(crc, got.Header, got.Body) {
+		// It is not held; a device that has it is told so.
+		c.s.opt.Log.Warn("a chunk differs from its checksum and is set aside")
+		err := c.s.do(ctx, 1024, func(t *txn) error {
+			return t.setAsideChunk(account[:], id[:], "a chunk differs from its checksum", c.s.now())
+		}, nil)
+		if err != nil {
+			return nil, fmt.Errorf("set a chunk aside: %w", err)
+		}
+		return nil, nil
 	}
 	return got, nil
 }

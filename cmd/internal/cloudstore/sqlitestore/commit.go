@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sidekeep/cmd/internal/cloudstore"
@@ -19,7 +20,7 @@ func (s *Store) Commit(ctx context.Context, account seal.Account, versions []syn
 	}
 	var got syncproto.Committed
 	run := func(t *txn) error {
-		p := placement{t: t, account: account, now: s.now(), kinds: map[record.Kind]*syncproto.KindState{}, seen: record.Vector{}}
+		p := placement{s: s, t: t, account: account, now: s.now(), kinds: map[record.Kind]*syncproto.KindState{}, seen: record.Vector{}}
 		err := p.run(versions)
 		got = p.got
 		return err
@@ -32,6 +33,7 @@ func (s *Store) Commit(ctx context.Context, account seal.Account, versions []syn
 
 // placement puts the versions of one push into the store.
 type placement struct {
+	s       *Store
 	t       *txn
 	account seal.Account
 	now     int64
@@ -82,7 +84,21 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 	}
 	id, version := v.Ref.Record(), v.Ref.Version()
 	held, err := antichain(p.t, p.account, v.Kind, id)
-	if err != nil {
+	if errors.Is(err, errStoredHeader) {
+		if err := p.s.dropUnreadable(p.t, p.account, v.Kind, id); err != nil {
+			return err
+		}
+		again, err := kindState(p.t, p.account, v.Kind)
+		if err != nil {
+			return err
+		}
+		// As it is in this push: what was stored before it in the same push counts.
+		kind.Count, kind.Sum, kind.Head = again.Count, again.Sum, max(kind.Head, again.Head)
+		held, err = antichain(p.t, p.account, v.Kind, id)
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	verdict, displaced := cloudstore.Judge(held, cloudstore.Entry{Version: version, Vector: v.Vector})
@@ -172,7 +188,7 @@ func antichain(q querier, account seal.Account, kind record.Kind, id record.ID) 
 		}
 		h, err := seal.ParseHeader(header)
 		if err != nil {
-			return nil, fmt.Errorf("a stored header: %w", err)
+			return nil, fmt.Errorf("%w: %w", errStoredHeader, err)
 		}
 		held = append(held, cloudstore.Entry{Version: record.VersionID(version), Vector: h.Vector})
 	}
@@ -185,32 +201,42 @@ func (t *txn) insert(account seal.Account, v *syncproto.CloudVersion, seq syncpr
 	if _, err := t.put("DELETE FROM dominated WHERE account = ? AND kind = ? AND record = ? AND version = ?", account[:], string(v.Kind), id[:], version[:]); err != nil {
 		return err
 	}
-	_, err := t.put("INSERT INTO version (account, kind, seq, record, version, dead, header, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		account[:], string(v.Kind), int64(seq), id[:], version[:], v.Dead, v.Header, v.Body)
-	return err
+	_, err := t.put("INSERT INTO version (account, kind, seq, record, version, dead, header, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		account[:], string(v.Kind), int64(seq), id[:], version[:], v.Dead, v.Header, v.Body, checksum(v.Header, v.Body))
+	if err != nil {
+		return err
+	}
+	h, err := seal.ParseHeader(v.Header)
+	if err != nil || len(h.Chunks) == 0 {
+		return err
+	}
+	return t.addRefs(account[:], string(v.Kind), id[:], version[:], h.Chunks)
 }
 
 // keepDominated keeps a version that was dominated when it came.
 func (t *txn) keepDominated(account seal.Account, v *syncproto.CloudVersion, now int64) error {
 	id, version := v.Ref.Record(), v.Ref.Version()
-	_, err := t.put(`INSERT INTO dominated (account, kind, record, version, since, aside, header, body) VALUES (?, ?, ?, ?, ?, 0, ?, ?)
-		ON CONFLICT (account, kind, record, version) DO UPDATE SET since = excluded.since, aside = 0, header = excluded.header, body = excluded.body
+	_, err := t.put(`INSERT INTO dominated (account, kind, record, version, since, aside, header, body, crc) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)
+		ON CONFLICT (account, kind, record, version) DO UPDATE SET since = excluded.since, aside = 0, header = excluded.header, body = excluded.body, crc = excluded.crc
 		WHERE aside = 1`,
-		account[:], string(v.Kind), id[:], version[:], now, v.Header, v.Body)
+		account[:], string(v.Kind), id[:], version[:], now, v.Header, v.Body, checksum(v.Header, v.Body))
 	return err
 }
 
 // displace moves a version out of the antichain.
 func (t *txn) displace(account seal.Account, kind record.Kind, id record.ID, version record.VersionID, now int64, aside bool) error {
-	_, err := t.put(`INSERT INTO dominated (account, kind, record, version, since, aside, header, body)
-		SELECT account, kind, record, version, ?, ?, header, body FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?
-		ON CONFLICT (account, kind, record, version) DO UPDATE SET since = excluded.since, aside = excluded.aside, header = excluded.header, body = excluded.body`,
+	_, err := t.put(`INSERT INTO dominated (account, kind, record, version, since, aside, header, body, crc)
+		SELECT account, kind, record, version, ?, ?, header, body, crc FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?
+		ON CONFLICT (account, kind, record, version) DO UPDATE SET since = excluded.since, aside = excluded.aside, header = excluded.header, body = excluded.body, crc = excluded.crc`,
 		now, aside, account[:], string(kind), id[:], version[:])
 	if err != nil {
 		return err
 	}
 	_, err = t.put("DELETE FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?", account[:], string(kind), id[:], version[:])
-	return err
+	if err != nil {
+		return err
+	}
+	return t.dropRefs(account[:], string(kind), id[:], version[:])
 }
 
 func addTo(k *syncproto.KindState, v record.VersionID) {

@@ -14,6 +14,10 @@ import (
 
 // kindStates returns the states of all kinds of an account, by priority.
 func kindStates(q querier, account seal.Account) ([]syncproto.KindState, error) {
+	restoring, err := restoringKinds(q, account)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := q.rows("SELECT kind, count, sum, head FROM kind WHERE account = ?", account[:])
 	if err != nil {
 		return nil, err
@@ -25,7 +29,14 @@ func kindStates(q querier, account seal.Account) ([]syncproto.KindState, error) 
 		if err := scanKind(rows, &k); err != nil {
 			return nil, err
 		}
+		if restoring[k.Kind] {
+			k.State = syncproto.KindRestoring
+			delete(restoring, k.Kind)
+		}
 		states = append(states, k)
+	}
+	for k := range restoring { // named also when nothing of it is left
+		states = append(states, syncproto.KindState{Kind: k, State: syncproto.KindRestoring})
 	}
 	slices.SortFunc(states, func(a, b syncproto.KindState) int {
 		return cmp.Or(cmp.Compare(a.Kind.Priority(), b.Kind.Priority()), cmp.Compare(a.Kind, b.Kind))
@@ -36,8 +47,12 @@ func kindStates(q querier, account seal.Account) ([]syncproto.KindState, error) 
 func kindState(q querier, account seal.Account, kind record.Kind) (syncproto.KindState, error) {
 	k := syncproto.KindState{Kind: kind}
 	err := scanKind(q.row("SELECT kind, count, sum, head FROM kind WHERE account = ? AND kind = ?", account[:], string(kind)), &k)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return k, err
+	}
+	restoring, err := restoringKinds(q, account)
+	if restoring[kind] {
+		k.State = syncproto.KindRestoring
 	}
 	return k, err
 }
@@ -96,11 +111,24 @@ func (s *Store) recount(t *txn, account seal.Account, kind record.Kind) error {
 		return nil
 	}
 	s.opt.Log.Warn("a digest did not match its rows and was counted again", "kind", string(kind), "kept", kept.Count, "rows", d.Count)
+	if d.Count < kept.Count {
+		if err := s.noteLoss(t, account, kind, kept.Count); err != nil {
+			return err
+		}
+	}
 	kept.Count, kept.Sum, kept.Head = d.Count, d.Sum, max(kept.Head, newest)
 	return putKind(t, account, kept)
 }
 
-// recountAll recounts every kind that has a digest or rows.
+// noteLoss remembers that versions of a kind went missing, and how many there
+// had been.
+func (s *Store) noteLoss(t *txn, account seal.Account, kind record.Kind, had uint64) error {
+	_, err := t.put(`INSERT INTO loss (account, kind, at, had) VALUES (?, ?, ?, ?)
+		ON CONFLICT (account, kind) DO UPDATE SET at = excluded.at, had = max(had, excluded.had)`, account[:], string(kind), s.now(), int64(had))
+	return err
+}
+
+// recountAll recounts every kind that has a digest or rows, and the chunks.
 func (s *Store) recountAll(t *txn, account seal.Account) error {
 	kinds, err := kindsOf(t, account)
 	if err != nil {
@@ -111,7 +139,7 @@ func (s *Store) recountAll(t *txn, account seal.Account) error {
 			return err
 		}
 	}
-	return nil
+	return t.countLost(account)
 }
 
 // kindsOf lists the kinds that have a digest or rows.

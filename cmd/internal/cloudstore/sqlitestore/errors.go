@@ -18,6 +18,12 @@ var errClosed = &syncproto.Error{Code: syncproto.CodeShutdown}
 // ErrDamaged is wrapped by errors that say that the file is no sound database.
 var ErrDamaged = errors.New("the database is damaged")
 
+// refused reports whether a table did not take a row: its types or keys.
+func refused(err error) bool {
+	var se *sqlite.Error
+	return errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_CONSTRAINT || se.Code()&0xff == sqlite3.SQLITE_MISMATCH)
+}
+
 // coded gives an error of SQLite or the system the code that a device may be
 // told. Errors that have one, and nil, stay as they are.
 func coded(err error) error {

@@ -24,7 +24,8 @@ import (
 // device, inode and change time of both files as they were left. A database put
 // back over the old one holds an older generation than the witness; both put
 // back have other inodes, or, when written over in place, another change time of
-// the witness. Whole images of a disk can not be told.
+// the witness. A log that is lost after a kill shows by a mark that a running
+// server leaves in the file itself. Whole images of a disk can not be told.
 
 const witnessName = "cloud.generation"
 
@@ -85,6 +86,16 @@ func (s *Store) sameFiles(witness string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	running, err := s.meta("running")
+	if err != nil {
+		return false, err
+	}
+	if bytes.Equal(running, []byte{1}) && !s.hadLog {
+		// A server that was killed leaves its log, and what it acknowledged last is
+		// there only.
+		s.opt.Log.Warn("the write-ahead log is lost")
+		return false, nil
+	}
 	if bytes.Equal(found, generation) {
 		files, err := s.files(witness)
 		return bytes.Equal(files, left), err
@@ -114,12 +125,21 @@ func (s *Store) renewWitness(dir, witness string) error {
 	if err != nil {
 		return err
 	}
-	return s.writer.transact(func(t *txn) error {
+	err = s.writer.transact(func(t *txn) error {
 		if err := t.setMeta("generation", next); err != nil {
+			return err
+		}
+		if err := t.setMeta("running", []byte{1}); err != nil {
 			return err
 		}
 		return t.setMeta("files", files)
 	})
+	if err != nil {
+		return err
+	}
+	// Into the file itself, where it shows that a log must be there.
+	var busy, frames, done int
+	return s.writer.row("PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &done)
 }
 
 // files describes both files: device and inode of the database, then device,

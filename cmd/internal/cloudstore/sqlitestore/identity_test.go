@@ -155,7 +155,7 @@ func TestEveryStatementLeadsWithTheAccount(t *testing.T) {
 	if _, err := s.SetAside(ctx, a.Account, "contacts", []syncproto.Ref{{1}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Prove(ctx, a.Account, a.Replica, []syncproto.Held{{Kind: "contacts"}}, nil); err != nil {
+	if _, err := s.Prove(ctx, a.Account, a.Device, a.Replica, []syncproto.Held{{Kind: "contacts"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Chunks().Put(ctx, a.Account, []syncproto.CloudChunk{a.Chunk([]byte("x"))}); err != nil {

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // Prove implements cloudstore.Store.
-func (s *Store) Prove(ctx context.Context, account seal.Account, replica record.ReplicaID, held []syncproto.Held, recount []record.Kind) (syncproto.States, error) {
+func (s *Store) Prove(ctx context.Context, account seal.Account, device seal.DeviceKey, replica record.ReplicaID, held []syncproto.Held, recount []record.Kind) (syncproto.States, error) {
 	var got syncproto.States
 	err := s.do(ctx, 1024, func(t *txn) error {
 		for _, k := range recount {
@@ -21,9 +22,15 @@ func (s *Store) Prove(ctx context.Context, account seal.Account, replica record.
 			}
 		}
 		for _, h := range held {
-			_, err := t.put(`INSERT INTO proof (account, replica, kind, count, sum, at) VALUES (?, ?, ?, ?, ?, ?)
-				ON CONFLICT (account, replica, kind) DO UPDATE SET count = excluded.count, sum = excluded.sum, at = excluded.at`,
-				account[:], replica[:], string(h.Kind), int64(h.Count), h.Sum[:], s.now())
+			// What the device proved under another replica id is overtaken.
+			_, err := t.put("DELETE FROM proof WHERE account = ? AND kind = ? AND device = ? AND replica <> ?", account[:], string(h.Kind), device[:], replica[:])
+			if err != nil {
+				return err
+			}
+			_, err = t.put(`INSERT INTO proof (account, replica, kind, count, sum, at, device, lacking, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT (account, replica, kind) DO UPDATE SET count = excluded.count, sum = excluded.sum, at = excluded.at,
+				device = excluded.device, lacking = excluded.lacking, epoch = excluded.epoch`,
+				account[:], replica[:], string(h.Kind), int64(h.Count), h.Sum[:], s.now(), device[:], int64(min(h.Lacking, 1<<62)), s.epoch[:])
 			if err != nil {
 				return err
 			}
@@ -44,7 +51,11 @@ func states(q querier, account seal.Account) (syncproto.States, error) {
 		return syncproto.States{}, err
 	}
 	kinds, err := kindStates(q, account)
-	return syncproto.States{Head: head, Kinds: kinds}, err
+	if err != nil {
+		return syncproto.States{}, err
+	}
+	lost, err := lostChunks(q, account, syncproto.HaveMax)
+	return syncproto.States{Head: head, Kinds: kinds, Lost: lost}, err
 }
 
 // SetAside implements cloudstore.Store.
@@ -65,6 +76,15 @@ func (s *Store) SetAside(ctx context.Context, account seal.Account, kind record.
 }
 
 func (s *Store) setAside(t *txn, account seal.Account, name record.Kind, refs []syncproto.Ref) error {
+	for _, ref := range refs {
+		// The rule of domination needs headers that can be read.
+		if _, err := antichain(t, account, name, ref.Record()); !errors.Is(err, errStoredHeader) {
+			continue
+		}
+		if err := s.dropUnreadable(t, account, name, ref.Record()); err != nil {
+			return err
+		}
+	}
 	old, err := accountHead(t, account)
 	if err != nil {
 		return err
@@ -157,7 +177,7 @@ func (t *txn) keptVersions(account seal.Account, kind record.Kind, id record.ID)
 		}
 		h, err := seal.ParseHeader(v.Header)
 		if err != nil {
-			return nil, fmt.Errorf("a stored header: %w", err)
+			return nil, fmt.Errorf("%w: %w", errStoredHeader, err)
 		}
 		v.Ref, v.Vector, v.Dead = syncproto.NewRef(id, record.VersionID(version)), h.Vector, h.Dead()
 		all = append(all, v)

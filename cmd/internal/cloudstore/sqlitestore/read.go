@@ -17,21 +17,26 @@ import (
 
 // ReadLog implements cloudstore.Store.
 func (s *Store) ReadLog(ctx context.Context, account seal.Account, kind record.Kind, after syncproto.Seq, bytesMax int) (syncproto.LogRead, error) {
-	got := syncproto.LogRead{Kind: kind, Items: []syncproto.BatchItem{}}
-	err := s.read(ctx, func(q snapshot) (err error) {
+	var got syncproto.LogRead
+	err := s.readIntact(ctx, account, kind, func(q snapshot, damaged func(version)) (err error) {
+		got = syncproto.LogRead{Kind: kind, Items: []syncproto.BatchItem{}}
 		if got.State, err = kindState(q, account, kind); err != nil {
 			return err
 		}
-		rows, err := q.rows("SELECT seq, header, body FROM version WHERE account = ? AND kind = ? AND seq > ? ORDER BY seq LIMIT ?",
+		rows, err := q.rows("SELECT seq, header, body, record, version, crc FROM version WHERE account = ? AND kind = ? AND seq > ? ORDER BY seq LIMIT ?",
 			account[:], string(kind), int64(after), syncproto.BatchRecordsMax+1)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for size := 0; rows.Next(); {
-			it, err := scanItem(rows)
+			it, row, err := scanItem(rows)
 			if err != nil {
 				return err
+			}
+			if !intact(row.crc, it.Header, it.Body) {
+				damaged(row)
+				continue
 			}
 			size += len(it.Header) + len(it.Body)
 			if n := len(got.Items); n > 0 && size > bytesMax || n == syncproto.BatchRecordsMax {
@@ -52,25 +57,90 @@ func (s *Store) ReadLog(ctx context.Context, account seal.Account, kind record.K
 	return got, nil
 }
 
-func scanItem(r scanner) (syncproto.BatchItem, error) {
+// version names a row and has its checksum.
+type version struct {
+	id, version []byte
+	crc         sql.NullInt64
+}
+
+func scanItem(r scanner) (syncproto.BatchItem, version, error) {
 	var seq int64
 	var it syncproto.BatchItem
-	err := r.Scan(&seq, &it.Header, &it.Body)
+	var row version
+	err := r.Scan(&seq, &it.Header, &it.Body, &row.id, &row.version, &row.crc)
 	it.Seq = syncproto.Seq(seq)
-	return it, err
+	return it, row, err
+}
+
+// readIntact runs f in one snapshot. What f finds damaged is set aside, and f
+// runs again: a device is never given what a disk changed.
+func (s *Store) readIntact(ctx context.Context, account seal.Account, kind record.Kind, f func(q snapshot, damaged func(version)) error) error {
+	for {
+		var found []version
+		err := s.read(ctx, func(q snapshot) error {
+			return f(q, func(v version) { found = append(found, v) })
+		})
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		if err := s.setAsideVersions(ctx, account, kind, found, "a version differs from its checksum"); err != nil {
+			return err
+		}
+	}
+}
+
+// setAsideVersions moves damaged versions of the log into the quarantine.
+func (s *Store) setAsideVersions(ctx context.Context, account seal.Account, kind record.Kind, found []version, why string) error {
+	s.opt.Log.Warn(why+" and is set aside", "kind", string(kind), "count", len(found))
+	return s.do(ctx, 1024, func(t *txn) error {
+		for _, v := range found {
+			if err := t.setAsideDamaged("version", account[:], v.id, v.version, kind, why, s.now()); err != nil {
+				return err
+			}
+		}
+		return s.moveHead(t, account, kind)
+	}, nil)
+}
+
+// moveHead counts a kind again and moves its head, so that live sessions are
+// told the new digest.
+func (s *Store) moveHead(t *txn, account seal.Account, kind record.Kind) error {
+	if err := s.recount(t, account, kind); err != nil {
+		return err
+	}
+	head, err := accountHead(t, account)
+	if err != nil {
+		return err
+	}
+	k, err := kindState(t, account, kind)
+	if err != nil {
+		return err
+	}
+	k.Head = max(head, k.Head) + 1
+	if err := putKind(t, account, k); err != nil {
+		return err
+	}
+	_, err = t.put("UPDATE account SET head = ?, touched = ? WHERE account = ?", int64(k.Head), s.now(), account[:])
+	return err
 }
 
 // Fetch implements cloudstore.Store.
 func (s *Store) Fetch(ctx context.Context, account seal.Account, kind record.Kind, refs []syncproto.Ref) (syncproto.Fetched, error) {
-	got := syncproto.Fetched{Items: []syncproto.BatchItem{}}
-	err := s.read(ctx, func(q snapshot) error {
+	var got syncproto.Fetched
+	err := s.readIntact(ctx, account, kind, func(q snapshot, damaged func(version)) error {
+		got = syncproto.Fetched{Items: []syncproto.BatchItem{}}
 		size := 0
 		for _, ref := range refs {
-			id, version := ref.Record(), ref.Version()
-			it, err := scanItem(q.row("SELECT seq, header, body FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?",
-				account[:], string(kind), id[:], version[:]))
+			id, v := ref.Record(), ref.Version()
+			it, row, err := scanItem(q.row("SELECT seq, header, body, record, version, crc FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? AND record = ? AND version = ?",
+				account[:], string(kind), id[:], v[:]))
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
+			}
+			if err == nil && !intact(row.crc, it.Header, it.Body) {
+				damaged(row)
+				got.Done++
+				continue
 			}
 			if err == nil {
 				size += len(it.Header) + len(it.Body)

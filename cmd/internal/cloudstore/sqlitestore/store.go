@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -26,17 +25,18 @@ import (
 const FileName = "cloud.db"
 
 const (
-	formatVersion = 1
+	formatVersion = 2
 	applicationID = 0x736b6364 // "skcd"
 	readersMax    = 4
 	busyTimeoutMs = 10_000
 )
 
-//go:embed sql/0001_schema.sql
-var schema string
-
 // ErrFormat is wrapped by Open's error when a newer program wrote the database.
 var ErrFormat = errors.New("the database was written by a newer version of sidekeep-cloud")
+
+// ErrOlder is wrapped by the error of a read-only Open of an older format: a
+// server's start brings it up to date.
+var ErrOlder = errors.New("the database was written by an older version of sidekeep-cloud; start the server once")
 
 // ErrForeign is wrapped by Open's error when the file is another program's.
 var ErrForeign = errors.New("the database is not a sidekeep cloud's")
@@ -57,6 +57,7 @@ type Store struct {
 	path    string
 	readers *sql.DB
 	epoch   syncproto.Epoch
+	hadLog  bool // there was a write-ahead log when it opened
 
 	writerDB *sql.DB
 	writer   *txn
@@ -95,10 +96,14 @@ func (s *Store) open(ctx context.Context, dir string) error {
 		}
 		return s.openReaders(ctx)
 	}
+	if err := finishSalvage(dir); err != nil {
+		return fmt.Errorf("end a salvage: %w", err)
+	}
+	_, err := os.Stat(s.path + "-wal")
+	s.hadLog = err == nil
 	if err := makeFile(dir, s.path); err != nil {
 		return err
 	}
-	var err error
 	if s.writerDB, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate", "_pragma=journal_mode(wal)")); err != nil {
 		return err
 	}
@@ -124,7 +129,11 @@ func (s *Store) open(ctx context.Context, dir string) error {
 // openReaders opens the pool of readers and looks at the format.
 func (s *Store) openReaders(ctx context.Context) error {
 	var err error
-	if s.readers, err = sql.Open("sqlite", dsn(s.path, "_pragma=query_only(1)")); err != nil {
+	params := []string{"_pragma=query_only(1)"}
+	if s.opt.ReadOnly {
+		params = append(params, "mode=ro") // also leaves the log of a server that was killed where it is
+	}
+	if s.readers, err = sql.Open("sqlite", dsn(s.path, params...)); err != nil {
 		return err
 	}
 	s.readers.SetMaxOpenConns(readersMax)
@@ -137,6 +146,9 @@ func (s *Store) openReaders(ctx context.Context) error {
 	}
 	if !s.opt.ReadOnly {
 		return nil
+	}
+	if format < formatVersion {
+		return fmt.Errorf("%w: format %d", ErrOlder, format)
 	}
 	var epoch []byte
 	if err := s.readers.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'epoch'").Scan(&epoch); err != nil {
@@ -169,57 +181,6 @@ func makeFile(dir, path string) error {
 	return f.Close() // before SQLite takes its locks
 }
 
-// migrate makes or checks the schema, one idempotent statement a step.
-func (s *Store) migrate() error {
-	var mode string
-	var app, format, tables int64
-	if err := s.writer.row("PRAGMA journal_mode").Scan(&mode); err != nil {
-		return err
-	}
-	if mode != "wal" {
-		return fmt.Errorf("the file system does not allow a write-ahead log (journal mode is %s)", mode)
-	}
-	if err := s.writer.row("SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id a, pragma_user_version v").Scan(&app, &format, &tables); err != nil {
-		return err
-	}
-	if tables > 0 && format > 0 {
-		if err := checkFormat(app, format); err != nil {
-			return err
-		}
-	}
-	for _, q := range statements(schema) {
-		if _, err := s.writer.exec(q); err != nil {
-			return fmt.Errorf("make schema: %w", err)
-		}
-	}
-	if _, err := s.writer.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
-		return err
-	}
-	_, err := s.writer.exec(fmt.Sprintf("PRAGMA user_version = %d", formatVersion))
-	return err
-}
-
-func checkFormat(app, format int64) error {
-	switch {
-	case app != applicationID:
-		return ErrForeign
-	case format > formatVersion:
-		return fmt.Errorf("%w: format %d, this one knows %d", ErrFormat, format, formatVersion)
-	}
-	return nil
-}
-
-// statements splits a script whose statements end with a ';' at the end of a line.
-func statements(script string) []string {
-	var all []string
-	for _, q := range strings.Split(script, ";\n") {
-		if q = strings.TrimSpace(q); q != "" {
-			all = append(all, q)
-		}
-	}
-	return all
-}
-
 // Epoch implements cloudstore.Store.
 func (s *Store) Epoch() syncproto.Epoch { return s.epoch }
 
@@ -240,6 +201,9 @@ func (s *Store) Close() error {
 	}
 	if s.stopped != nil {
 		<-s.stopped
+		if err := s.setMeta("running", []byte{0}); err != nil {
+			s.opt.Log.Warn("the end of the run could not be noted", "error", err)
+		}
 	}
 	return s.closeDatabases()
 }

@@ -93,7 +93,7 @@ func TestPermissions(t *testing.T) {
 func TestForeignAndNewerFilesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if err := s.do(ctx, 0, func(t *txn) error { _, err := t.exec("PRAGMA user_version = 2"); return err }, nil); err != nil {
+	if err := s.do(ctx, 0, func(t *txn) error { _, err := t.exec("PRAGMA user_version = 99"); return err }, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -131,7 +131,7 @@ func TestDigestIsCountedFromRowsAfterAStart(t *testing.T) {
 	}
 	// While running: a prove that asks for it.
 	damage("UPDATE kind SET count = 7")
-	st, err := s.Prove(ctx, a.Account, a.Replica, nil, []record.Kind{record.Contacts})
+	st, err := s.Prove(ctx, a.Account, a.Device, a.Replica, nil, []record.Kind{record.Contacts})
 	if err != nil || st.Kinds[0].Count != 1 {
 		t.Errorf("recount: %+v, %v", st, err)
 	}

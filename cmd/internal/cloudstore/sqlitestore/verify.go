@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 // Verify implements cloudstore.Store: SQLite's own check, every header against
-// its columns and its body's length, every record's antichain, every digest and
+// its columns and its body's length, every row against its checksum, every record's antichain, every digest and
 // head against the rows, every chunk's length. It needs no key.
 func (s *Store) Verify(ctx context.Context, problem func(cloudstore.Problem)) (cloudstore.Verified, error) {
 	v := verification{}
@@ -51,14 +52,36 @@ func (s *Store) Verify(ctx context.Context, problem func(cloudstore.Problem)) (c
 }
 
 type verification struct {
-	got     cloudstore.Verified
-	problem func(cloudstore.Problem)
-	account seal.Account
-	name    string
+	got         cloudstore.Verified
+	problem     func(cloudstore.Problem)
+	account     seal.Account
+	name        string
+	quarantined int
+	refs        map[record.ChunkID]bool // of the account's versions
+}
+
+// padded makes an id of any stored length one that can be compared.
+func padded(id []byte) (c [16]byte) {
+	copy(c[:], id)
+	return c
 }
 
 func (v *verification) found(kind record.Kind, format string, args ...any) {
 	v.problem(cloudstore.Problem{Account: v.name, Kind: string(kind), What: fmt.Sprintf(format, args...)})
+}
+
+// CheckPages returns the first thing that SQLite itself finds wrong, or "".
+func (s *Store) CheckPages(ctx context.Context) (what string, err error) {
+	v := verification{problem: func(p cloudstore.Problem) {
+		if what == "" {
+			what = p.What
+		}
+	}}
+	err = s.read(ctx, v.integrity)
+	if errors.Is(err, ErrDamaged) {
+		return err.Error(), nil
+	}
+	return what, err
 }
 
 func (v *verification) integrity(q snapshot) error {
@@ -81,7 +104,7 @@ func (v *verification) integrity(q snapshot) error {
 
 // orphans looks for rows of accounts that do not exist.
 func (v *verification) orphans(q snapshot) error {
-	for _, table := range []string{"kind", "version", "dominated", "replica", "seen", "proof", "chunk"} {
+	for _, table := range tables[1:] {
 		var n int
 		if err := q.row("SELECT count(*) FROM " + table + " WHERE account NOT IN (SELECT account FROM account)").Scan(&n); err != nil {
 			return err
@@ -95,6 +118,7 @@ func (v *verification) orphans(q snapshot) error {
 
 func (v *verification) run(q snapshot) error {
 	v.got.Accounts++
+	v.refs = map[record.ChunkID]bool{}
 	head, err := accountHead(q, v.account)
 	if err != nil {
 		return err
@@ -134,7 +158,7 @@ func (v *verification) kind(q snapshot, kind record.Kind, head syncproto.Seq) er
 
 // versions checks the rows of the antichain, record by record.
 func (v *verification) versions(q snapshot, kind record.Kind) error {
-	rows, err := q.rows("SELECT record, version, dead, header, length(body) FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? ORDER BY record, version",
+	rows, err := q.rows("SELECT record, version, dead, header, body, crc FROM version INDEXED BY version_by_record WHERE account = ? AND kind = ? ORDER BY record, version",
 		v.account[:], string(kind))
 	if err != nil {
 		return err
@@ -143,23 +167,24 @@ func (v *verification) versions(q snapshot, kind record.Kind) error {
 	var siblings []cloudstore.Entry
 	var last []byte
 	for rows.Next() {
-		var id, version, header []byte
-		var dead bool
-		var size int
-		if err := rows.Scan(&id, &version, &dead, &header, &size); err != nil {
+		var r storedVersion
+		if err := rows.Scan(&r.id, &r.version, &r.dead, &r.header, &r.body, &r.crc); err != nil {
 			return err
 		}
 		v.got.Versions++
-		h, ok := v.header(kind, id, version, header, size)
-		if !ok {
+		h, why, minor := r.check(kind)
+		if why != "" {
+			v.found(kind, "%s", why)
+		}
+		if why != "" && !minor {
 			continue
 		}
-		if dead != (h.Dead()) {
-			v.found(kind, "a row's tombstone mark differs from its header")
+		for _, c := range h.Chunks {
+			v.refs[c] = true
 		}
-		if !bytes.Equal(id, last) {
+		if !bytes.Equal(r.id, last) {
 			v.antichain(kind, siblings)
-			siblings, last = nil, id
+			siblings, last = nil, r.id
 		}
 		siblings = append(siblings, cloudstore.Entry{Version: h.VersionID, Vector: h.Vector})
 	}
@@ -173,33 +198,16 @@ func (v *verification) antichain(kind record.Kind, siblings []cloudstore.Entry) 
 	}
 }
 
-// header checks a header against the columns of its row.
-func (v *verification) header(kind record.Kind, id, version, header []byte, size int) (seal.Header, bool) {
-	h, err := seal.ParseHeader(header)
-	switch {
-	case err != nil:
-		v.found(kind, "a header can not be read")
-	case h.Kind != kind || !bytes.Equal(h.ID[:], id) || !bytes.Equal(h.VersionID[:], version):
-		v.found(kind, "a header names another record, version or kind than its row")
-	case h.Length+seal.Overhead != size:
-		v.found(kind, "a body is %d bytes, its header says %d", size, h.Length+seal.Overhead)
-	default:
-		return h, true
-	}
-	return h, false
-}
-
 func (v *verification) dominated(q snapshot, kind record.Kind) error {
-	rows, err := q.rows("SELECT record, version, aside, header, length(body) FROM dominated WHERE account = ? AND kind = ?", v.account[:], string(kind))
+	rows, err := q.rows("SELECT record, version, aside, header, body, crc FROM dominated WHERE account = ? AND kind = ?", v.account[:], string(kind))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id, version, header []byte
+		var r storedVersion
 		var aside bool
-		var size int
-		if err := rows.Scan(&id, &version, &aside, &header, &size); err != nil {
+		if err := rows.Scan(&r.id, &r.version, &aside, &r.header, &r.body, &r.crc); err != nil {
 			return err
 		}
 		if aside {
@@ -207,33 +215,37 @@ func (v *verification) dominated(q snapshot, kind record.Kind) error {
 			continue // known not to open
 		}
 		v.got.Dominated++
-		v.header(kind, id, version, header, size)
+		if _, why, minor := r.check(kind); why != "" && !minor {
+			v.found(kind, "%s", why)
+		}
 	}
 	return rows.Err()
 }
 
 func (v *verification) chunks(q snapshot) error {
-	rows, err := q.rows("SELECT chunk, size, header, length(body) FROM chunk WHERE account = ?", v.account[:])
+	rows, err := q.rows("SELECT chunk, size, header, body, crc FROM chunk WHERE account = ?", v.account[:])
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id, header []byte
-		var size, length int
-		if err := rows.Scan(&id, &size, &header, &length); err != nil {
+		var id, header, body []byte
+		var size int
+		var crc sql.NullInt64
+		if err := rows.Scan(&id, &size, &header, &body, &crc); err != nil {
 			return err
 		}
 		v.got.Chunks++
-		h, err := seal.ParseChunkHeader(header)
-		switch {
-		case err != nil:
-			v.found("", "a chunk's header can not be read")
-		case !bytes.Equal(h.ID[:], id):
-			v.found("", "a chunk's header names another chunk than its row")
-		case size != length || h.Length+seal.Overhead != length:
-			v.found("", "a chunk is %d bytes, its row says %d, its header %d", length, size, h.Length+seal.Overhead)
+		if why := checkChunk(id, header, body, size, crc); why != "" {
+			v.found("", "%s", why)
 		}
+		delete(v.refs, record.ChunkID(padded(id)))
 	}
+	if err := q.row("SELECT count(*) FROM quarantine WHERE account = ?", v.account[:]).Scan(&v.quarantined); err != nil {
+		return err
+	}
+	v.got.Quarantined += v.quarantined
+	// Not a problem of the store: their device may not have come yet.
+	v.got.ChunksLacking += len(v.refs)
 	return rows.Err()
 }

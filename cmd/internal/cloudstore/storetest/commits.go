@@ -150,7 +150,7 @@ func testKinds(f *fixture) {
 	if got := f.push(a, vs[at]); len(got.Rejects) != 1 || got.Rejects[0].Code != syncproto.CodeQuota {
 		f.Errorf("one over: %+v", got)
 	}
-	if s, err := f.Prove(f.ctx, a.Account, a.Replica, nil, nil); err != nil || len(s.Kinds) != at {
+	if s, err := f.Prove(f.ctx, a.Account, a.Device, a.Replica, nil, nil); err != nil || len(s.Kinds) != at {
 		f.Errorf("%d kinds, %v", len(s.Kinds), err)
 	}
 }
@@ -195,7 +195,7 @@ func testManyWriters(f *fixture) {
 		}()
 	}
 	wg.Wait()
-	if s, err := f.Prove(f.ctx, shared.Account, shared.Replica, nil, nil); err != nil || s.Head != writers/2*pushes || s.Kinds[0].Count != writers/2*pushes {
+	if s, err := f.Prove(f.ctx, shared.Account, shared.Device, shared.Replica, nil, nil); err != nil || s.Head != writers/2*pushes || s.Kinds[0].Count != writers/2*pushes {
 		f.Errorf("states %+v, %v", s, err)
 	}
 }

@@ -171,12 +171,12 @@ func testReport(f *fixture) {
 	f.push(a, a.Seal(record.Contacts, record.ID{2}, record.Delete(dead, a)))
 	// One sibling dead, one alive: the record lives.
 	f.push(a, a.Seal(record.Contacts, record.ID{3}, record.Delete(dead, a)), a.Seal(record.Contacts, record.ID{3}, b.Edit(dead, "FN:z")))
-	s, err := f.Prove(f.ctx, a.Account, a.Replica, []syncproto.Held{{Kind: record.Contacts, Count: 3, Sum: [16]byte{1}}}, nil)
+	s, err := f.Prove(f.ctx, a.Account, a.Device, a.Replica, []syncproto.Held{{Kind: record.Contacts, Count: 3, Sum: [16]byte{1}}}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.clock.Pass(time.Hour)
-	if _, err := f.Prove(f.ctx, a.Account, b.Replica, []syncproto.Held{{Kind: record.Contacts, Count: s.Kinds[0].Count, Sum: s.Kinds[0].Sum}}, []record.Kind{record.Contacts, "unheard"}); err != nil {
+	if _, err := f.Prove(f.ctx, a.Account, b.Device, b.Replica, []syncproto.Held{{Kind: record.Contacts, Count: s.Kinds[0].Count, Sum: s.Kinds[0].Sum}}, []record.Kind{record.Contacts, "unheard"}); err != nil {
 		f.Fatal(err)
 	}
 	if err := f.Chunks().Put(f.ctx, a.Account, []syncproto.CloudChunk{a.Chunk([]byte("one"))}); err != nil {
