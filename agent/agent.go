@@ -101,7 +101,8 @@ func New(c Config) (*Agent, error) {
 }
 
 // Run keeps the store in sync until ctx ends, which is no error: it comes back
-// after every failure. It serves the control socket meanwhile.
+// after every failure, but for a damaged database (localstore.ErrDamaged), which
+// it leaves to the caller. It serves the control socket meanwhile.
 func (a *Agent) Run(ctx context.Context) error {
 	if !a.running.CompareAndSwap(false, true) {
 		return ErrRunning
@@ -126,6 +127,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.notify()
 		if ctx.Err() != nil {
 			break
+		}
+		if errors.Is(end.local, localstore.ErrDamaged) {
+			a.setOff()
+			return end.local
 		}
 		if end.good {
 			pause.reset()

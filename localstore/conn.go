@@ -141,6 +141,10 @@ func explain(err error) error {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		kind = ErrDamaged
 	case sqlite3.SQLITE_IOERR:
+		switch e.Code() {
+		case sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS:
+			kind = ErrDamaged
+		}
 		if e.Code() == sqlite3.SQLITE_IOERR_WRITE && strings.Contains(e.Error(), "no space") {
 			kind = ErrFull
 		}

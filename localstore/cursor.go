@@ -61,6 +61,11 @@ func (s *Store) ResetEpoch(ctx context.Context, epoch Epoch) error {
 // SetCloudState stores what the cloud proved to hold of a kind, for Status. Not synced to flash.
 func (s *Store) SetCloudState(ctx context.Context, kind record.Kind, c CloudState) error {
 	return s.write(ctx, true, func(t *tx) error {
+		if !c.ProvenAt.IsZero() {
+			if err := t.settleLost(kind); err != nil {
+				return err
+			}
+		}
 		return t.exec(`INSERT INTO cloud (kind, count, sum, proven_epoch, head, proven_at) VALUES (?, ?, ?, ?, ?, ?)
  ON CONFLICT (kind) DO UPDATE SET count = excluded.count, sum = excluded.sum, proven_epoch = excluded.proven_epoch, head = excluded.head, proven_at = excluded.proven_at`,
 			string(kind), int64(c.Digest.Count), c.Digest.Sum[:], c.Epoch[:], int64(c.Head), unixOrNull(c.ProvenAt))

@@ -103,7 +103,7 @@ func formatOf(c *session, path string) (int, error) {
 		if id == applicationID {
 			return formatVersion, nil // a program dropped the table: checkSchema repairs it
 		}
-		return 0, fmt.Errorf("%s is the database of another program", path)
+		return 0, fmt.Errorf("%s is the database of another program, or its first page is damaged: %w", path, ErrDamaged)
 	}
 	v, err := c.metaInt(metaFormat)
 	if err != nil {

@@ -174,8 +174,7 @@ func Adopt(ctx context.Context, dir string, o Options, progress func(float64)) (
 // in use.
 func prepareSnapshot(ctx context.Context, path string) (Note, error) {
 	var note Note
-	// As prepareFile: which programs may open it is decided by the folder.
-	if err := os.Chmod(path, 0o660); err != nil {
+	if err := os.Chmod(path, fileMode(filepath.Dir(path))); err != nil {
 		return note, err
 	}
 	db := openPool(dsn(path, false), 1, false)

@@ -134,6 +134,9 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
+	if err := finishSalvage(filepath.Dir(s.path)); err != nil {
+		return err
+	}
 	if err := prepareFile(ctx, s.path); err != nil {
 		return err
 	}

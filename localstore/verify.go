@@ -14,6 +14,17 @@ type VerifyReport struct {
 	Chunks  int
 	Missing int      // chunks that are referred to and not here yet: not damage
 	Damage  []string // what is wrong and where; never a person's values
+	// Lost are records that a damaged database held, before Salvage, and that
+	// are not here; Incomplete those of which pieces are not here.
+	Lost       []Lost
+	Incomplete []Incomplete
+}
+
+// Incomplete is a record of which pieces of large values are not here.
+type Incomplete struct {
+	ID      record.ID
+	Kind    record.Kind
+	Missing int
 }
 
 // damageMax is how many lines of damage a report lists.
@@ -204,8 +215,25 @@ func (v *verifier) lists() error {
 		}
 	}
 	var err error
-	v.report.Missing, err = v.c.count("SELECT count(*) FROM chunk WHERE size IS NULL AND EXISTS (SELECT 1 FROM chunk_ref WHERE chunk_ref.chunk = chunk.n)")
-	return err
+	if v.report.Missing, err = v.c.count("SELECT count(*) FROM chunk WHERE size IS NULL AND EXISTS (SELECT 1 FROM chunk_ref WHERE chunk_ref.chunk = chunk.n)"); err != nil {
+		return err
+	}
+	if v.report.Lost, err = v.c.lost(); err != nil || v.report.Missing == 0 {
+		return err
+	}
+	return v.c.each(func(scan func(...any) error) error {
+		var in Incomplete
+		var id string
+		if err := scan(&id, &in.Kind, &in.Missing); err != nil {
+			return err
+		}
+		if in.ID, err = record.ParseID(id); err != nil {
+			return fmt.Errorf("record: %w: %w", ErrDamaged, err)
+		}
+		v.report.Incomplete = append(v.report.Incomplete, in)
+		return nil
+	}, `SELECT r.id, r.kind, count(*) FROM chunk c JOIN chunk_ref f ON f.chunk = c.n JOIN record r ON r.n = f.record
+ WHERE c.size IS NULL GROUP BY r.n ORDER BY r.kind, r.id`)
 }
 
 // chunksAtOnce is how many chunks one read transaction of Verify takes.

@@ -68,7 +68,10 @@ func Create(ctx context.Context, s *localstore.Store, f *os.File, about localsto
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return note, err
 	}
-	proven, again, err := o.open(ctx, f, 0.5)
+	if err := o.decryptFile(ctx, f, 0.5); err != nil {
+		return note, fmt.Errorf("%w: %v", ErrUnproven, err)
+	}
+	proven, again, err := o.adopt(ctx, 0.5)
 	if err != nil {
 		return note, fmt.Errorf("open what was written: %w", err)
 	}
@@ -76,7 +79,7 @@ func Create(ctx context.Context, s *localstore.Store, f *os.File, about localsto
 		return note, err
 	}
 	if !again.At.Equal(note.At) || again.Records != note.Records {
-		return note, fmt.Errorf("open what was written: it is another back-up: %w", localstore.ErrDamaged)
+		return note, fmt.Errorf("%w: it is another back-up", ErrUnproven)
 	}
 	return note, nil
 }
@@ -108,30 +111,32 @@ func Open(ctx context.Context, f *os.File, o Options) (*localstore.Store, locals
 	if err := o.clear(); err != nil {
 		return nil, localstore.Note{}, err
 	}
-	s, note, err := o.open(ctx, f, 0)
-	if err != nil {
-		return nil, note, errors.Join(err, os.RemoveAll(o.Work))
+	err := o.decryptFile(ctx, f, 0)
+	if err == nil {
+		var s *localstore.Store
+		var note localstore.Note
+		if s, note, err = o.adopt(ctx, 0); err == nil {
+			return s, note, nil
+		}
 	}
-	return s, note, nil
+	return nil, localstore.Note{}, errors.Join(err, os.RemoveAll(o.Work))
 }
 
-func (o *Options) open(ctx context.Context, f *os.File, from float64) (*localstore.Store, localstore.Note, error) {
-	var none localstore.Note
+// decryptFile puts the database inside f into the work folder. from is the part
+// of all that is done before.
+func (o *Options) decryptFile(ctx context.Context, f *os.File, from float64) error {
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, none, err
+		return err
 	}
-	dir := filepath.Join(o.Work, "data")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, none, err
+	if err := os.Mkdir(o.Data(), 0o700); err != nil {
+		return err
 	}
-	middle := from + (1-from)*0.4
-	tell := o.progress("decrypting", from, middle)
+	tell := o.progress("decrypting", from, middle(from))
 	r := &following{ctx: ctx, r: f, tell: func(n int64) { tell(float64(n) / float64(max(fi.Size(), 1))) }}
-	path := filepath.Join(dir, localstore.FileName)
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o660)
+	out, err := os.OpenFile(filepath.Join(o.Data(), localstore.FileName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, none, err
+		return err
 	}
 	err = decrypt(out, r, o.Passphrase)
 	if ctx.Err() != nil {
@@ -140,13 +145,13 @@ func (o *Options) open(ctx context.Context, f *os.File, from float64) (*localsto
 	if err == nil {
 		err = out.Sync()
 	}
-	if e := out.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return nil, none, err
-	}
-	return localstore.Adopt(ctx, dir, o.Store, o.progress("checking", middle, 1))
+	return errors.Join(err, out.Close())
+}
+
+func middle(from float64) float64 { return from + (1-from)*0.4 }
+
+func (o *Options) adopt(ctx context.Context, from float64) (*localstore.Store, localstore.Note, error) {
+	return localstore.Adopt(ctx, o.Data(), o.Store, o.progress("checking", middle(from), 1))
 }
 
 // Data is the folder of the database that Open made.

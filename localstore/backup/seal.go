@@ -33,6 +33,9 @@ var (
 	ErrWork = errors.New("opening it would take too much memory")
 )
 
+// ErrUnproven says that what Create wrote could not be read back.
+var ErrUnproven = errors.New("what was written can not be read back as it was")
+
 // header is the beginning of an age file for one passphrase (C2SP age,
 // "Header" and "The scrypt recipient type").
 var header = regexp.MustCompile(`^age-encryption\.org/v1\n-> scrypt [A-Za-z0-9+/]{22} ([1-9][0-9]?)\n[A-Za-z0-9+/]{43}\n--- [A-Za-z0-9+/]{43}\n`)

@@ -68,11 +68,36 @@ func (a *app) run(ctx context.Context, verbose bool, brake func(*config) error) 
 		return lockError(h, err)
 	}
 	defer l.release()
+	h.lock = l
 	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	log.Info("running", "home", h.dir, "cloud", h.config.Cloud)
+	for range salvagesMax {
+		err = a.runStore(ctx, h, log)
+		if !errors.Is(err, localstore.ErrDamaged) || ctx.Err() != nil {
+			break
+		}
+		log.Error("the database is damaged", "error", err)
+		if err := a.salvage(ctx, h, err); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return explain("run", err)
+	}
+	log.Info("ended")
+	return nil
+}
+
+// salvagesMax is how often in one run a damaged database is set aside: flash
+// that goes on failing is nothing to go on with.
+const salvagesMax = 3
+
+// runStore runs the agent on an open store until it ends.
+func (a *app) runStore(ctx context.Context, h *home, log *slog.Logger) (err error) {
 	s, err := a.openStore(ctx, h, log)
 	if err != nil {
 		return err
@@ -86,11 +111,9 @@ func (a *app) run(ctx context.Context, verbose bool, brake func(*config) error) 
 	if err != nil {
 		return err
 	}
-	log.Info("running", "home", h.dir, "cloud", h.config.Cloud)
 	if err := ag.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return explain("run", err)
+		return err
 	}
-	log.Info("ended")
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"sidekeep/agent"
 	"sidekeep/localstore"
+	"sidekeep/localstore/backup"
 	"sidekeep/localstore/record"
 )
 
@@ -15,7 +16,8 @@ var known = []struct {
 	code int
 	hint string
 }{
-	{localstore.ErrDamaged, ExitDamaged, "run 'sidekeep verify' to see what is damaged; a device that joins anew gets everything the cloud and the other devices have"},
+	{localstore.ErrDamaged, ExitDamaged, "run 'sidekeep verify': it sets a damaged database aside, and brings what can be read of it into a new one"},
+	{backup.ErrUnproven, ExitFailed, "no back-up was made; the storage it is on may be failing: try another"},
 	{localstore.ErrFull, ExitFailed, "make some space; what was saved before is safe"},
 	{localstore.ErrReadOnly, ExitFailed, "look at the permissions of the home folder and its file system"},
 	{localstore.ErrBusy, ExitFailed, "close the program that uses the database, or try again"},

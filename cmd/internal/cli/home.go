@@ -35,9 +35,13 @@ type home struct {
 	dir      string
 	config   config
 	identity *seal.Identity
+	lock     *lock // agent lock, while this process holds it
 }
 
 func (h *home) data() string { return filepath.Join(h.dir, dataDir) }
+
+// staged reports whether the home is still in the making.
+func (h *home) staged() bool { return filepath.Base(h.dir) == stageDir }
 
 // homeDir gives the absolute path of the home folder: --home, SIDEKEEP_HOME, or
 // sidekeep in the XDG data folder (XDG Base Directory Specification 0.8).

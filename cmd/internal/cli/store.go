@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,9 +16,27 @@ import (
 )
 
 // openStore opens the database of a home. init and join have made one; if it is
-// gone, a new one starts empty, which nobody should have to find out alone.
+// gone, a new one starts empty, which nobody should have to find out alone. A
+// damaged one is set aside, and what can be read of it salvaged.
 func (a *app) openStore(ctx context.Context, h *home, log *slog.Logger) (*localstore.Store, error) {
-	if filepath.Base(h.dir) != stageDir && !exists(filepath.Join(h.data(), localstore.FileName)) {
+	s, err := a.tryStore(ctx, h, log)
+	if !errors.Is(err, localstore.ErrDamaged) || h.staged() {
+		return s, err
+	}
+	if err := a.salvage(ctx, h, err); err != nil {
+		return nil, err
+	}
+	return a.tryStore(ctx, h, log)
+}
+
+// tryStore is openStore without the salvage: its error may wrap localstore.ErrDamaged.
+func (a *app) tryStore(ctx context.Context, h *home, log *slog.Logger) (*localstore.Store, error) {
+	fi, err := os.Stat(filepath.Join(h.data(), localstore.FileName))
+	switch {
+	case h.staged():
+	case err == nil && fi.Size() == 0:
+		return nil, explain("open the database", fmt.Errorf("it is empty: %w", localstore.ErrDamaged))
+	case errors.Is(err, fs.ErrNotExist) && !exists(filepath.Join(h.data(), "salvaged")):
 		fmt.Fprintf(a.stderr, "sidekeep: the database is gone from %s; beginning with an empty one\nhint: 'sidekeep sync' fetches what the cloud has; if you have the old %s, stop all of sidekeep and put it back first\n",
 			escape(h.data()), localstore.FileName)
 	}
@@ -34,7 +55,8 @@ func storeOptions(h *home, log *slog.Logger) localstore.Options {
 	}
 }
 
-// withStore opens home and store, runs use, and closes the store.
+// withStore opens home and store, runs use, and closes the store. A database
+// that turns out to be damaged meanwhile is salvaged, and the error says so.
 func (a *app) withStore(ctx context.Context, use func(*home, *localstore.Store) error) (err error) {
 	h, err := a.openHome()
 	if err != nil {
@@ -44,12 +66,24 @@ func (a *app) withStore(ctx context.Context, use func(*home, *localstore.Store) 
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if cerr := s.Close(); err == nil && cerr != nil {
-			err = explain("close the database", cerr)
-		}
-	}()
-	return use(h, s)
+	err = use(h, s)
+	if cerr := s.Close(); err == nil && cerr != nil {
+		err = explain("close the database", cerr)
+	}
+	return a.afterDamage(ctx, h, err)
+}
+
+// afterDamage salvages when err, which ended a command, says that the database
+// is damaged. Nobody in this process has it open any more.
+func (a *app) afterDamage(ctx context.Context, h *home, err error) error {
+	var told *salvagedError
+	if !errors.Is(err, localstore.ErrDamaged) || errors.As(err, &told) {
+		return err
+	}
+	if err := a.salvage(ctx, h, err); err != nil {
+		return err
+	}
+	return &Error{Cause: &salvagedError{err}, Code: ExitDamaged, Hint: "run the command again, now that the database is sound"}
 }
 
 // parseKind reads the name of a kind: one of the five, or one of a newer

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sidekeep/agent"
+	"sidekeep/localstore"
 )
 
 func (a *app) syncCommand() *cobra.Command {
@@ -72,7 +73,16 @@ func (a *app) syncHome(ctx context.Context, h *home, p *progress) (*agent.Status
 		l, err := takeLock(h.dir, "sync")
 		if err == nil {
 			defer l.release()
-			return a.syncHere(ctx, h, p)
+			h.lock = l
+			last, err := a.syncHere(ctx, h, p)
+			if errors.Is(err, localstore.ErrDamaged) {
+				p.clear()
+				if err := a.salvage(ctx, h, err); err != nil {
+					return last, err
+				}
+				return a.syncHere(ctx, h, p)
+			}
+			return last, err
 		}
 		var held *lockedError
 		if !errors.As(err, &held) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -11,11 +12,28 @@ import (
 
 // verifyJSON is the shape of `verify --json`.
 type verifyJSON struct {
-	OK      bool     `json:"ok"`
-	Records int      `json:"records"`
-	Chunks  int      `json:"chunks"`
-	Missing int      `json:"missing"` // pieces of pictures that have not arrived yet: not damage
-	Damage  []string `json:"damage"`
+	OK         bool             `json:"ok"`
+	Records    int              `json:"records"`
+	Chunks     int              `json:"chunks"`
+	Missing    int              `json:"missing"` // pieces of pictures that have not arrived yet: not damage
+	Damage     []string         `json:"damage"`
+	Lost       []lostJSON       `json:"lost"`
+	Incomplete []incompleteJSON `json:"incomplete"`
+}
+
+// lostJSON is a record that was in a damaged database and is not here.
+type lostJSON struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Nowhere bool   `json:"nowhere"` // the cloud does not have it either
+	Copy    bool   `json:"copy"`    // a damaged copy is kept
+}
+
+// incompleteJSON is a record of which pieces are missing.
+type incompleteJSON struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Missing int    `json:"missing"`
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -25,48 +43,103 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short:   "Check that everything here is as it was written",
 		Long: `verify checks everything on this device: the database file, the id of every
 version, the hash of every piece of every picture, every digest. It needs no
-network and changes nothing. Exit code 6 means that something is damaged; what
-the cloud or another device has can be fetched again by joining anew.
+network. If all is sound it changes nothing.
 
-With --json it prints {"ok", "records", "chunks", "missing", "damage": [...]}.`,
+A damaged database is set aside and kept in data/damaged-TIME; a new one is made
+of every record and piece in it that can be read and proven. What is missing
+then comes from the cloud with the next sync. verify names the records that are
+known to have been here and are not; after a sync, "nowhere" says that the cloud
+does not have them either. Exit code 6 means that something was damaged, or is
+still missing because of it.
+
+With --json it prints {"ok", "records", "chunks", "missing", "damage": [...],
+"lost": [{"id", "kind", "nowhere", "copy"}],
+"incomplete": [{"id", "kind", "missing"}]}.`,
 		Example: "  sidekeep verify",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withStore(cmd.Context(), func(_ *home, s *localstore.Store) error {
-				return a.verify(cmd.Context(), s)
-			})
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context()) },
 	}
 	a.jsonFlag(cmd)
 	return cmd
 }
 
-func (a *app) verify(ctx context.Context, s *localstore.Store) error {
-	p := newProgress(a.stderr)
-	report, err := s.Verify(ctx, func(part float64) { p.show("verifying: %3.0f %%", 100*part) })
-	p.clear()
-	if err != nil {
-		return explain("verify", err)
-	}
-	if a.json {
-		err = a.printJSON(verifyJSON{OK: len(report.Damage) == 0, Records: report.Records, Chunks: report.Chunks,
-			Missing: report.Missing, Damage: append([]string{}, report.Damage...)})
-	} else {
-		err = a.printVerify(report)
-	}
+func (a *app) verify(ctx context.Context) error {
+	h, err := a.openHome()
 	if err != nil {
 		return err
 	}
-	if n := len(report.Damage); n > 0 {
-		return &Error{Op: "verify", Cause: fmt.Errorf("%s damaged", count(n, "place")), Code: ExitDamaged,
-			Hint: "keep this home as it is; joining the account in a new home fetches what the cloud and the other devices have"}
+	report, err := a.checkStore(ctx, h)
+	before := report.Damage
+	if len(before) > 0 || errors.Is(err, localstore.ErrDamaged) {
+		if err == nil {
+			err = fmt.Errorf("%s damaged: %w", count(len(before), "place"), localstore.ErrDamaged)
+		}
+		if len(before) == 0 {
+			before = []string{err.Error()}
+		}
+		if err := a.salvage(ctx, h, err); err != nil {
+			return errors.Join(a.printVerify(report), err)
+		}
+		report, err = a.checkStore(ctx, h)
+	}
+	if err != nil {
+		return explain("verify", err)
+	}
+	sound := len(report.Damage) == 0
+	report.Damage = append(before, report.Damage...)
+	if err := a.printVerify(report); err != nil {
+		return err
+	}
+	n := len(report.Lost)
+	switch {
+	case !sound:
+		return &Error{Op: "verify", Cause: errors.New("the new database is damaged, too"), Code: ExitDamaged,
+			Hint: "the flash of this device may be failing: back up, and join the account on another one"}
+	case n > 0:
+		return &Error{Op: "verify", Cause: fmt.Errorf("%s could not be read and not found elsewhere yet", count(n, "record")), Code: ExitDamaged,
+			Hint: "'sidekeep sync' fetches what the cloud has; a back-up restored into another home brings back what it has"}
+	case len(before) > 0:
+		return &Error{Op: "verify", Cause: fmt.Errorf("%s damaged; what could be read is whole again", count(len(before), "place")), Code: ExitDamaged,
+			Hint: "'sidekeep sync' fetches what is missing"}
 	}
 	return nil
 }
 
+// checkStore opens the database of a home as it is and verifies it.
+func (a *app) checkStore(ctx context.Context, h *home) (report localstore.VerifyReport, err error) {
+	s, err := a.tryStore(ctx, h, nil)
+	if err != nil {
+		return report, err
+	}
+	p := newProgress(a.stderr)
+	report, err = s.Verify(ctx, func(part float64) { p.show("verifying: %3.0f %%", 100*part) })
+	p.clear()
+	if cerr := s.Close(); err == nil {
+		err = cerr
+	}
+	return report, err
+}
+
 func (a *app) printVerify(report localstore.VerifyReport) error {
+	if a.json {
+		j := verifyJSON{OK: len(report.Damage) == 0 && len(report.Lost) == 0, Records: report.Records, Chunks: report.Chunks,
+			Missing: report.Missing, Damage: append([]string{}, report.Damage...), Lost: []lostJSON{}, Incomplete: []incompleteJSON{}}
+		for _, l := range report.Lost {
+			j.Lost = append(j.Lost, lostJSON{l.ID.String(), string(l.Kind), l.Asked != 0, l.Copy != nil})
+		}
+		for _, in := range report.Incomplete {
+			j.Incomplete = append(j.Incomplete, incompleteJSON{in.ID.String(), string(in.Kind), in.Missing})
+		}
+		return a.printJSON(j)
+	}
 	for _, d := range report.Damage {
 		fmt.Fprintln(a.stdout, "damaged: "+escape(d))
+	}
+	for _, l := range report.Lost {
+		fmt.Fprintf(a.stdout, "lost: %s %s: %s\n", escape(orDash(string(l.Kind))), l.ID, lostText(l))
+	}
+	for _, in := range report.Incomplete {
+		fmt.Fprintf(a.stdout, "incomplete: %s %s: %s not here yet\n", escape(string(in.Kind)), in.ID, count(in.Missing, "piece"))
 	}
 	missing := ""
 	if report.Missing > 0 {
@@ -76,7 +149,20 @@ func (a *app) printVerify(report localstore.VerifyReport) error {
 	if len(report.Damage) > 0 {
 		sound = count(len(report.Damage), "place") + " damaged"
 	}
+	if len(report.Lost) > 0 {
+		sound += fmt.Sprintf(", %s lost", count(len(report.Lost), "record"))
+	}
 	_, err := fmt.Fprintf(a.stdout, "%s and %s of pictures: %s%s\n",
 		count(report.Records, "record"), count(report.Chunks, "piece"), sound, missing)
 	return err
+}
+
+func lostText(l localstore.Lost) string {
+	switch {
+	case l.Asked != 0:
+		return "nowhere: neither here nor at the cloud"
+	case l.Copy != nil:
+		return "damaged here, and the cloud was not asked yet; the damaged copy comes back if it has none"
+	}
+	return "could not be read here, and the cloud was not asked yet"
 }
