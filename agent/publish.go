@@ -54,7 +54,10 @@ func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView,
 	}
 	s.Kinds = make(map[record.Kind]KindStatus, len(st.Kinds))
 	for name, k := range st.Kinds {
-		s.Kinds[name] = kindStatus(&k)
+		out := kindStatus(&k)
+		// What another cloud proved says nothing of the one that answers now.
+		out.InSync = out.InSync && hexOf(k.Cloud.Epoch[:]) == s.Cloud.Epoch
+		s.Kinds[name] = out
 	}
 	for _, v := range views {
 		k, ok := s.Kinds[v.Kind]

@@ -9,10 +9,12 @@ import (
 )
 
 const (
-	wakeSettle  = 5 * time.Millisecond // a commit is several writes to the -wal
-	wakePoll    = time.Second          // where files can not be watched
-	absorbAfter = 2 * time.Second      // quiet time after which other programs' writes are absorbed
-	flushAfter  = 30 * time.Second     // quiet time after which the full text is indexed
+	wakeSettle  = 5 * time.Millisecond  // a commit is several writes to the -wal
+	wakePoll    = time.Second           // where files can not be watched
+	wakeAgain   = 10 * time.Millisecond // first look again after a write to the -wal; each wait is three times the last
+	wakeLast    = 3 * time.Second       // no wait is longer
+	absorbAfter = 2 * time.Second       // quiet time after which other programs' writes are absorbed
+	flushAfter  = 30 * time.Second      // quiet time after which the full text is indexed
 )
 
 // watcher notices commits of other programs.
@@ -59,7 +61,9 @@ func (s *Store) signal() {
 }
 
 // watch runs until stop. Writes to the -wal, by whomever, make it look at
-// data_version, which changes only for commits of other connections.
+// data_version, which changes only for commits of other connections. A commit
+// writes the -wal, waits until that is on the flash, and only then becomes
+// visible, without another event: so it looks again, and again, for some seconds.
 func (s *Store) watch(w *watcher) {
 	defer close(w.done)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -75,6 +79,8 @@ func (s *Store) watch(w *watcher) {
 	}
 	upkeep := upkeep{s: s, timer: time.NewTimer(absorbAfter), absorb: true}
 	defer upkeep.timer.Stop()
+	again, wait := time.NewTimer(wakeAgain), wakeAgain
+	defer again.Stop()
 	s.look(ctx) // what came before the watching
 	for {
 		select {
@@ -91,6 +97,15 @@ func (s *Store) watch(w *watcher) {
 			case name == s.path+"-wal":
 				settle(w.stop, events)
 				upkeep.after(s.look(ctx))
+				wait = wakeAgain
+				again.Reset(wait)
+			}
+		case <-again.C:
+			if s.look(ctx) {
+				upkeep.after(true)
+			}
+			if wait *= 3; wait <= wakeLast {
+				again.Reset(wait)
 			}
 		case <-upkeep.timer.C:
 			upkeep.run(ctx)
