@@ -84,6 +84,7 @@ func (s *session) welcomed(w syncproto.DeviceWelcomed) {
 		s.a.cfg.Log.Warn("remember the protocol version", "error", err)
 	}
 	s.a.sawTime(w.Time, s.leaf)
+	s.a.setViews(nil) // those of the session before
 	s.a.setCloud(func(c *CloudStatus) {
 		c.State, c.Epoch, c.Error, c.Retry = StateSyncing, fmt.Sprintf("%x", w.Epoch[:]), "", nil
 	})

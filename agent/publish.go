@@ -55,8 +55,9 @@ func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView,
 	s.Kinds = make(map[record.Kind]KindStatus, len(st.Kinds))
 	for name, k := range st.Kinds {
 		out := kindStatus(&k)
-		// What another cloud proved says nothing of the one that answers now.
-		out.InSync = out.InSync && hexOf(k.Cloud.Epoch[:]) == s.Cloud.Epoch
+		if hexOf(k.Cloud.Epoch[:]) != s.Cloud.Epoch { // another cloud's word says nothing of the one that answers now
+			out.InSync, out.CloudDigest = false, ""
+		}
 		s.Kinds[name] = out
 	}
 	for _, v := range views {

@@ -232,9 +232,9 @@ func (o *outage) giveBack(ctx context.Context) error {
 	var done sync.WaitGroup
 	defer done.Wait()
 	defer stop()
-	watches := []*proofWatch{}
+	watches := []*givenWatch{}
 	for _, h := range []*handset{o.one, o.two} {
-		w := &proofWatch{handset: h, lost: before.Cloud.Epoch, at: map[record.Kind]time.Time{}}
+		w := &givenWatch{handset: h, lost: before.Cloud.Epoch, at: map[record.Kind]time.Time{}}
 		watches = append(watches, w)
 		done.Go(func() { w.fault = h.watch(watching, w.see) })
 	}
@@ -256,12 +256,12 @@ func (o *outage) giveBack(ctx context.Context) error {
 	}
 	o.say("the handsets have given everything back, %.2f s after the new cloud was up", time.Since(began).Seconds())
 	for _, w := range watches {
-		err := until(ctx, w.handset.name+" has told when each kind was proven", 5*time.Second, w.incomplete)
+		err := until(ctx, w.handset.name+" has told when the cloud got each kind", 5*time.Second, w.incomplete)
 		if err != nil {
 			return err
 		}
 		order, text := w.order(began)
-		o.say("  %s proved %s", w.handset.name, text)
+		o.say("  %s saw it get %s", w.handset.name, text)
 		if !inOrder(order) {
 			return fmt.Errorf("%s did not follow the order of priority: %v", w.handset.name, order)
 		}
@@ -269,8 +269,10 @@ func (o *outage) giveBack(ctx context.Context) error {
 	return o.stage(ctx, "3 given back", true, o.one, o.two)
 }
 
-// proofWatch notes when a handset first had each kind proven by a new cloud.
-type proofWatch struct {
+// givenWatch notes when a handset first learned that a new cloud holds something
+// of each kind. (When it holds all of it is no good measure of the order: the
+// other handset's edits may arrive in between.)
+type givenWatch struct {
 	handset *handset
 	lost    string // epoch of the cloud that is gone
 	fault   error  // set when the watching has ended
@@ -279,7 +281,7 @@ type proofWatch struct {
 	at map[record.Kind]time.Time
 }
 
-func (w *proofWatch) see(s handsetStatus) {
+func (w *givenWatch) see(s handsetStatus) {
 	if s.Cloud.Epoch == "" || s.Cloud.Epoch == w.lost {
 		return
 	}
@@ -287,13 +289,13 @@ func (w *proofWatch) see(s handsetStatus) {
 	defer w.mu.Unlock()
 	now := time.Now()
 	for kind, k := range s.Kinds {
-		if _, seen := w.at[kind]; !seen && k.InSync {
+		if _, seen := w.at[kind]; !seen && strings.Trim(k.CloudDigest, "0") != "" {
 			w.at[kind] = now
 		}
 	}
 }
 
-func (w *proofWatch) incomplete() (string, error) {
+func (w *givenWatch) incomplete() (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := len(w.at); n < len(record.Kinds) {
@@ -302,9 +304,9 @@ func (w *proofWatch) incomplete() (string, error) {
 	return "", nil
 }
 
-// order returns the kinds as they were proven (those told at one moment by
+// order returns the kinds as they were given (those told at one moment by
 // priority), and a text that says when.
-func (w *proofWatch) order(began time.Time) ([]record.Kind, string) {
+func (w *givenWatch) order(began time.Time) ([]record.Kind, string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	kinds := slices.Clone(record.Kinds[:])
