@@ -48,6 +48,10 @@ func hintOf(err error) string {
 	switch {
 	case errors.As(err, &h):
 		return h.hint
+	case errors.Is(err, sqlitestore.ErrBackup):
+		return "take another back-up; nothing was written. Without one, begin with an empty folder: devices give back what they hold"
+	case errors.Is(err, sqlitestore.ErrNotEmpty):
+		return "name a folder that does not exist yet"
 	case exitCode(err) == exitDamaged:
 		return hintDamaged
 	}
@@ -81,7 +85,7 @@ It can not read or forge one.` + exitHelp,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(serveCommand(), reportCommand(), verifyCommand(), restoringCommand())
+	root.AddCommand(serveCommand(), reportCommand(), verifyCommand(), restoringCommand(), backupCommand(), restoreCommand())
 	for _, c := range root.Commands() {
 		args := c.Args
 		c.Args = func(cmd *cobra.Command, a []string) error {
@@ -108,9 +112,9 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, errUsage):
 		return exitUsage
-	case errors.Is(err, errDamaged), errors.Is(err, sqlitestore.ErrDamaged):
+	case errors.Is(err, errDamaged), errors.Is(err, sqlitestore.ErrDamaged), errors.Is(err, sqlitestore.ErrBackup):
 		return exitDamaged
-	case errors.Is(err, errLocked), errors.Is(err, sqlitestore.ErrFormat), errors.Is(err, sqlitestore.ErrForeign):
+	case errors.Is(err, errLocked), errors.Is(err, sqlitestore.ErrFormat), errors.Is(err, sqlitestore.ErrForeign), errors.Is(err, sqlitestore.ErrNotEmpty), errors.Is(err, sqlitestore.ErrOlder):
 		return exitRefused
 	}
 	return exitFailed

@@ -49,6 +49,7 @@ type Options struct {
 	// ReadOnly opens an existing store for Report and Verify, beside a running
 	// cloud. Nothing is written, no epoch is drawn.
 	ReadOnly bool
+	still    bool // nobody writes to the file: open it without any side file
 }
 
 // Store is a cloudstore.Store in one SQLite file.
@@ -130,6 +131,9 @@ func (s *Store) open(ctx context.Context, dir string) error {
 func (s *Store) openReaders(ctx context.Context) error {
 	var err error
 	params := []string{"_pragma=query_only(1)"}
+	if s.opt.still {
+		params = append(params, "immutable=1")
+	}
 	if s.opt.ReadOnly {
 		params = append(params, "mode=ro") // also leaves the log of a server that was killed where it is
 	}
