@@ -133,7 +133,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			return end.local
 		}
 		if end.good {
-			pause.reset()
+			pause.worked(end.lasted, time.Now())
 		}
 		a.wait(ctx, end, pause)
 	}
@@ -204,9 +204,8 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 		if end.err != nil {
 			last = end.err
 		}
-		if end.good {
+		if end.good && pause.worked(end.lasted, time.Now()) {
 			tries = 0
-			pause.reset()
 		} else if end.retry != syncproto.RetryAtOnce {
 			tries++
 		}

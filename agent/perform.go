@@ -194,7 +194,7 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 			return nil, err
 		}
 		// What was set aside is judged when minting, too.
-		r.ToPush, r.Fork = len(applied.ToPush) > 0 || applied.SetAside > 0, applied.Fork
+		r.Changed, r.ToPush, r.Fork = applied.Changed+applied.SetAside, len(applied.ToPush) > 0 || applied.SetAside > 0, applied.Fork
 		for _, c := range applied.Clashes {
 			s.a.addProblem(Problem{Kind: a.Kind, Code: "clash", ID: c.ID.String(), Text: "two devices wrote under one identity; all values were kept"})
 		}

@@ -15,6 +15,12 @@ const (
 	pauseMax    = 5 * time.Minute        // mean of the longest
 	pauseForked = time.Hour              // after a stale claim that may not be answered with a fork today
 	atOnceMax   = 3                      // reconnects without a pause in a row
+	// A session in which something was proven lets the pauses begin anew: at once
+	// after one of a minute, else quickMax times, and one more each quickEvery. So
+	// a link that breaks often gets on, and a cloud that plays with a device gets
+	// tired of it.
+	quickMax   = 16
+	quickEvery = time.Minute
 )
 
 // ending is how a session ended.
@@ -24,7 +30,8 @@ type ending struct {
 	retry    syncproto.Retry
 	seconds  uint64 // with RetryAfter
 	welcomed bool   // the cloud let the device in
-	good     bool   // something was proven
+	good     bool   // something was proven, and the cloud kept to the protocol
+	lasted   time.Duration
 }
 
 func (e *ending) text() string {
@@ -42,6 +49,8 @@ func (e *ending) text() string {
 type pause struct {
 	b      *backoff.ExponentialBackOff
 	atOnce int
+	quick  int       // times that a short session may still reset
+	filled time.Time // when quick was last made larger
 }
 
 func newPause() *pause {
@@ -50,7 +59,24 @@ func newPause() *pause {
 	b.RandomizationFactor = 1 // uniform between nothing and twice the mean
 	b.MaxElapsedTime = 0      // never give up
 	b.Reset()
-	return &pause{b: b}
+	return &pause{b: b, quick: quickMax, filled: time.Now()}
+}
+
+// worked takes a good session that lasted so long. It reports whether the pauses
+// begin anew.
+func (p *pause) worked(lasted time.Duration, now time.Time) bool {
+	if n := int(now.Sub(p.filled) / quickEvery); n > 0 {
+		p.quick = min(p.quick+n, quickMax)
+		p.filled = now
+	}
+	if lasted < quickEvery {
+		if p.quick == 0 {
+			return false
+		}
+		p.quick--
+	}
+	p.reset()
+	return true
 }
 
 func (p *pause) reset() {

@@ -55,3 +55,22 @@ func TestPauseAfterAForkAndAWait(t *testing.T) {
 		t.Errorf("a wait of 5 s is kept for %v", d)
 	}
 }
+
+func TestShortSessionsDoNotResetThePauseForEver(t *testing.T) {
+	p := newPause()
+	now := time.Now()
+	for i := range quickMax {
+		if !p.worked(time.Second, now) {
+			t.Fatalf("the pauses did not begin anew after short session %d", i)
+		}
+	}
+	if p.worked(time.Second, now) {
+		t.Error("a cloud that proves a little each second keeps the device busy for ever")
+	}
+	if !p.worked(2*quickEvery, now) {
+		t.Error("a long session did not count")
+	}
+	if !p.worked(time.Second, now.Add(quickEvery)) || p.worked(time.Second, now.Add(quickEvery)) {
+		t.Error("one short session a minute counts, and one only")
+	}
+}

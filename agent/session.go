@@ -61,7 +61,13 @@ func (a *Agent) session(ctx context.Context, once bool) ending {
 		broken: make(chan error, 1), timers: make(chan syncproto.DeviceTimerID, 4), armed: map[syncproto.DeviceTimerID]*time.Timer{},
 	}
 	defer a.cfg.Store.EndSession()
+	began := time.Now()
 	end := s.run(ctx, once)
+	end.lasted = time.Since(began)
+	switch syncproto.CodeOf(end.err) {
+	case syncproto.CodeBadMessage, syncproto.CodeUnknownType, syncproto.CodeTooLarge, syncproto.CodeOutOfOrder, syncproto.CodeBadChunk:
+		end.good = false
+	}
 	a.mu.Lock()
 	a.lastErr = end.err
 	a.mu.Unlock()

@@ -70,6 +70,7 @@ type DeviceSession struct {
 	stopping bool // bye is due as soon as the store is idle
 	changed  bool // something was received or sent since the cloud was last told what is here
 	cautious bool // the cloud claims to know own writes that are unknown here: read all before writing
+	waste    deviceWaste
 	up       deviceUpload
 	down     deviceDownload
 
@@ -82,6 +83,7 @@ type deviceRequest struct {
 	typ   Type
 	refs  []Ref // of a push
 	after Seq   // of a pull
+	left  int   // of a fetch: versions that were asked for and have not come
 	final bool  // of a prove: the session ends if nothing differs
 }
 
@@ -252,6 +254,7 @@ func (s *DeviceSession) welcomed(w *Welcome) {
 		return
 	}
 	s.epoch, s.limits, s.head = w.Epoch, w.Limits, w.Head
+	s.phase = deviceBegin
 	// The cloud may only claim to have seen more of this replica; a version that
 	// opens shows it (rule C3), so they are all looked for before anything is minted.
 	s.cautious = w.Seen > s.cfg.Claim.Counter
@@ -259,7 +262,6 @@ func (s *DeviceSession) welcomed(w *Welcome) {
 		k := s.kind(w.Kinds[i].Kind)
 		k.cloud, k.wantReconcile = w.Kinds[i], s.cautious
 	}
-	s.phase = deviceBegin
 	s.ask(StoreBegin{Token: s.hello.Newest(), Epoch: w.Epoch})
 }
 
@@ -273,7 +275,7 @@ func (s *DeviceSession) fork(why ForkReason) {
 func (s *DeviceSession) began(b LocalBegan) {
 	for _, l := range b.Kinds {
 		k := s.kind(l.Kind)
-		k.own, k.cursor, k.saved = l.Own, l.Cursor, l.Cursor
+		k.own, k.cursor, k.saved, k.here = l.Own, l.Cursor, l.Cursor, true
 	}
 	differs := false
 	for _, k := range s.kinds {
@@ -291,9 +293,20 @@ func (s *DeviceSession) began(b LocalBegan) {
 func (s *DeviceSession) kind(name record.Kind) *deviceKind {
 	i, ok := slices.BinarySearchFunc(s.kinds, name, func(k *deviceKind, n record.Kind) int { return compareKinds(k.name, n) })
 	if !ok {
-		s.kinds = slices.Insert(s.kinds, i, &deviceKind{name: name, cloud: KindState{Kind: name}, rejected: map[Ref]bool{}, notOpen: map[Ref]bool{}})
+		if len(s.kinds) >= kindsKept {
+			return s.tooManyKinds(name)
+		}
+		s.kinds = slices.Insert(s.kinds, i, newDeviceKind(name))
 	}
 	return s.kinds[i]
+}
+
+// kindsKept bounds the kinds of a session: all that this device may have, and as
+// many that only the cloud knows.
+const kindsKept = 2 * KindsMax
+
+func newDeviceKind(name record.Kind) *deviceKind {
+	return &deviceKind{name: name, cloud: KindState{Kind: name}, rejected: map[Ref]bool{}, notOpen: map[Ref]bool{}}
 }
 
 // SortKinds sorts by priority, then name.

@@ -143,6 +143,7 @@ type deviceDownload struct {
 	wanted  bool                    // the store may miss some that were not asked for
 	asking  bool                    // a want is under way
 	asked   map[record.ChunkID]bool // of the want under way: not yet stored
+	left    int                     // chunks that may still come for it
 	absent  map[record.ChunkID]bool // the cloud did not give these when last asked
 	buffer  []*Chunk                // arrived, to be kept
 	ending  bool                    // the answer has ended; what is in the buffer is the rest of it
@@ -211,7 +212,7 @@ func (d *deviceDownload) missing(s *DeviceSession, l LocalMissing) {
 	if len(ids) == 0 {
 		return
 	}
-	d.asking, d.asked = true, make(map[record.ChunkID]bool, len(ids))
+	d.asking, d.left, d.asked = true, len(ids), make(map[record.ChunkID]bool, len(ids))
 	for _, id := range ids {
 		d.asked[id] = true
 	}
@@ -219,18 +220,18 @@ func (d *deviceDownload) missing(s *DeviceSession, l LocalMissing) {
 }
 
 func (d *deviceDownload) arrived(s *DeviceSession, c *Chunk) {
-	if !d.asking || d.ending {
+	if d.left--; !d.asking || d.ending || d.left < 0 {
 		s.fail(CodeOutOfOrder, "a chunk that nobody wanted")
 		return
 	}
 	d.buffer = append(d.buffer, c)
-	d.tries = 0
 }
 
 // kept takes what was stored of what arrived.
 func (d *deviceDownload) kept(s *DeviceSession, l LocalKept) {
 	for _, id := range l.IDs {
 		delete(d.asked, id)
+		d.tries = 0
 	}
 	if l.Bad > 0 {
 		s.do(DeviceProblem{Code: ProblemBadChunk, Text: "a chunk of the cloud does not open"})

@@ -191,6 +191,7 @@ type (
 	LocalApplied struct {
 		Kind    record.Kind
 		Own     rangeset.Digest
+		Changed int  // of them were news
 		ToPush  bool // joins that the cloud lacks are in the outbox
 		Fork    bool // an own write showed up that this device did not make
 		NotOpen []Ref

@@ -14,7 +14,6 @@ const (
 	restMillis    = 1500
 	grainFirst    = 32 * 1024 // bytes of the first batch and push of a session
 	grainMost     = BatchBytesMax
-	notOpenMax    = 1 << 16 // versions of a kind that do not open, before the session ends
 )
 
 // deviceKind is what a session knows of one kind.
@@ -24,6 +23,7 @@ type deviceKind struct {
 	cloud  KindState       // as the cloud last told
 	cursor Seq             // everything of the kind up to here is here
 	saved  Seq             // the cursor as the store has it
+	here   bool            // the store has records of it
 	told   KindState       // what the store was told of the cloud
 	asked  RequestID       // pull, fetch, range or aside under way; 0 for none
 
@@ -50,6 +50,7 @@ type deviceKind struct {
 	proofFresh bool // cloud is as of a moment after the last change here
 	pulls      int
 	reconciles int
+	effort     int // reconciles of this session, or since a person asked
 	recounted  bool
 	fault      string // why equality was given up, "" otherwise
 }
@@ -198,7 +199,9 @@ func (s *DeviceSession) settle(k *deviceKind) {
 		return
 	}
 	k.told = k.cloud
-	s.do(StoreCloud{State: k.cloud, Proven: proven, Cursor: move})
+	if k.here { // names that only the cloud knows would fill the store
+		s.do(StoreCloud{State: k.cloud, Proven: proven, Cursor: move})
+	}
 	s.do(DeviceStateChanged{s.live})
 }
 
@@ -257,7 +260,7 @@ func (s *DeviceSession) fired(t DeviceTimerID) {
 // check asks for a fresh proof, and tries again what was given up.
 func (s *DeviceSession) check() {
 	for _, k := range s.kinds {
-		k.fault, k.pulls, k.reconciles, k.recounted, k.again = "", 0, 0, false, true
+		k.fault, k.pulls, k.reconciles, k.effort, k.recounted, k.again = "", 0, 0, 0, false, true
 		if len(k.rejected) > 0 && k.pushing == 0 && len(k.out) == 0 {
 			clear(k.rejected)
 			k.after = 0
@@ -286,6 +289,9 @@ func (s *DeviceSession) prove(final bool) {
 // asked for when nothing of the kind was under way.
 func (s *DeviceSession) cloudSays(st *KindState, fresh bool) *deviceKind {
 	k := s.kind(st.Kind)
+	if s.phase == deviceClosed {
+		return k
+	}
 	if st.Head < k.cloud.Head && st.Head != 0 {
 		return k // an answer that was overtaken
 	}

@@ -71,7 +71,7 @@ func (s *DeviceSession) pull(k *deviceKind) {
 
 func (s *DeviceSession) fetch(k *deviceKind) {
 	n := min(len(k.need), FetchMax)
-	k.asked = s.request(&deviceRequest{kind: k, typ: TypeFetch})
+	k.asked = s.request(&deviceRequest{kind: k, typ: TypeFetch, left: n})
 	s.send(&Fetch{ID: k.asked, Kind: k.name, Refs: k.need[:n:n]})
 	k.need = k.need[n:]
 }
@@ -83,12 +83,18 @@ func (s *DeviceSession) grow() { s.grain = min(2*s.grain, grainMost) }
 // batch queues what came for the store, and asks for the next page before that.
 func (s *DeviceSession) batch(m *Batch) {
 	b := deviceBatch{kind: s.kind(m.Kind), items: m.Items, cursor: m.Next, state: m.State, last: !m.More}
+	if s.phase == deviceClosed {
+		return
+	}
 	if m.ID == 0 {
 		if !s.liveSent {
 			s.fail(CodeOutOfOrder, "a live batch before live")
 			return
 		}
 		b.last = false
+		if len(b.items) == 0 && !s.wasted(1, 0) {
+			return
+		}
 		s.arrived = append(s.arrived, b)
 		return
 	}
@@ -99,14 +105,21 @@ func (s *DeviceSession) batch(m *Batch) {
 		return
 	case r.typ == TypeFetch:
 		b.cursor = 0
+		if r.left -= len(m.Items); r.left < 0 || m.More && len(m.Items) == 0 {
+			s.fail(CodeBadMessage, "a fetch that gives more than was asked")
+			return
+		}
 		if !m.More {
+			if !s.wasted(r.left, r.kind.own.Count) {
+				return
+			}
 			delete(s.requests, m.ID)
 		}
 	default:
 		delete(s.requests, m.ID)
 		s.grow()
 		if m.More {
-			if m.Next <= r.after {
+			if m.Next <= r.after || len(m.Items) == 0 {
 				s.fail(CodeBadMessage, "a pull that does not move")
 				return
 			}
@@ -144,20 +157,16 @@ func (s *DeviceSession) applied(a LocalApplied) {
 	k := b.kind
 	s.changed = true
 	k.own = a.Own
+	k.here = k.here || a.Changed > 0
 	k.again = k.again || a.ToPush
-	for _, r := range a.NotOpen {
-		if k.notOpen[r] {
-			continue
-		}
-		if len(k.notOpen) >= notOpenMax {
-			s.fail(CodeTooLarge, "too many versions that do not open")
-			return
-		}
-		k.notOpen[r] = true
-		k.aside = append(k.aside, r)
-		s.do(DeviceProblem{Kind: k.name, Code: ProblemNotOpen, Ref: &r, Text: "a version of the cloud does not open"})
+	fresh := s.closedOnes(k, a.NotOpen)
+	s.gained(k, a.Changed)
+	if !s.wasted(len(b.items)-a.Changed-fresh, k.own.Count) {
+		return
 	}
-	s.down.look()
+	if a.Changed > 0 {
+		s.down.look()
+	}
 	cursor := max(b.cursor, k.cursor)
 	if b.cursor != 0 {
 		k.saved = cursor
@@ -283,6 +292,10 @@ func (s *DeviceSession) reconcile(k *deviceKind) {
 	k.reconciler = rangeset.NewReconciler(k.own.Count, k.cloud.Count)
 	k.base, k.found = k.cloud.Head, false
 	k.reconciles++
+	if k.effort++; k.effort > effortMax {
+		s.fail(CodeBadMessage, "a cloud that contradicts itself")
+		return
+	}
 	s.ask(StoreRange{Kind: k.name, Reconciler: k.reconciler})
 }
 

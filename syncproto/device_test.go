@@ -131,7 +131,7 @@ func TestDeviceLiveEditIsOneMessageUpAndOneAck(t *testing.T) {
 	back := KindState{Kind: record.Contacts, Count: 1, Sum: sum(old).Sum, Head: 12}
 	b := &Batch{Kind: record.Contacts, Items: []BatchItem{{Seq: 12, Header: []byte{1}, Body: []byte{1}}}, Next: 12, State: &back}
 	d.want(DeviceReceived{b}, "StoreApply")
-	d.want(LocalApplied{Kind: record.Contacts, Own: sum(old)}, "StoreCloud, StoreMissing")
+	d.want(LocalApplied{Kind: record.Contacts, Changed: 1, Own: sum(old)}, "StoreCloud, StoreMissing")
 	d.want(LocalMissing{}, "")
 }
 
@@ -206,7 +206,7 @@ func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
 			d.want(LocalRanged{Kind: record.Contacts, Need: need, Have: 1}, "send fetch")
 			b := &Batch{ID: 3, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}}
 			d.want(DeviceReceived{b}, "StoreApply")
-			d.want(LocalApplied{Kind: record.Contacts, Own: own}, "StoreMint")
+			d.want(LocalApplied{Kind: record.Contacts, Changed: 1, Own: own}, "StoreMint")
 		})
 	}
 }

@@ -27,12 +27,20 @@ type span struct{ lower, upper Bound }
 
 // NewReconciler starts a reconcile of the whole kind. own and declared are the
 // item counts of this device and of the cloud (as the cloud said in its kind
-// state); together they bound the rounds and bytes before Handle gives up.
+// state); together they bound the rounds and bytes before Handle gives up. A
+// count beyond what is here is believed only as far as Credit confirms it.
 func NewReconciler(own, declared uint64) *Reconciler {
+	declared = min(declared, own+itemsBaseMore)
 	return &Reconciler{
 		roundsLeft: roundsBase + own/roundItems + declared/roundItems,
 		itemsLeft:  declared + itemsBaseMore,
 	}
+}
+
+// Credit says that n items which the cloud listed were fetched and are real.
+func (r *Reconciler) Credit(n uint64) {
+	r.itemsLeft += n
+	r.roundsLeft += (n + roundItems - 1) / roundItems
 }
 
 // Next returns the next message to send, or done. The message stays valid.
