@@ -145,7 +145,7 @@ func (s *session) fork(why syncproto.ForkReason) error {
 		syncproto.ForkStale: localstore.ForkStale, syncproto.ForkUnknown: localstore.ForkUnknown, syncproto.ForkCounter: localstore.ForkCounter,
 	}[why]
 	ok := true
-	if why == syncproto.ForkUnknown {
+	if why != syncproto.ForkStale { // the store counts those
 		var err error
 		if ok, err = s.a.memory.mayFork(s.a.now()); err != nil {
 			return err
