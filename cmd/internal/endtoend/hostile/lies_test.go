@@ -246,6 +246,16 @@ var lies = []lie{
 	{name: "restoring for ever", make: func(*scene) script {
 		return onState(func(k *syncproto.KindState) { k.State = syncproto.KindRestoring })
 	}},
+	{name: "restoring, and writes of this device seen", make: func(*scene) script {
+		restoring := states(func(k *syncproto.KindState) { k.State = syncproto.KindRestoring })
+		return script{down: func(_ *talk, m syncproto.Message) bool {
+			if w, ok := m.(*syncproto.Welcome); ok {
+				w.Seen = 1 << 40
+			}
+			restoring(m)
+			return true
+		}}
+	}},
 	{name: "heads far ahead", make: func(*scene) script {
 		return onState(func(k *syncproto.KindState) { k.Head = 1<<63 + 5 })
 	}},
