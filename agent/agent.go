@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -175,7 +174,7 @@ const syncTries = 3
 // SyncOnce syncs until this device has proven that every kind equals the
 // cloud's and that no chunk is missing or unsent, and returns nil only then.
 // progress, if not nil, gets a snapshot whenever something moved. The error is
-// one of ErrNotReachable, ErrRefused, ErrUnknownAccount, ErrForked, or a
+// one of ErrNotReachable, ErrCloudFails, ErrRefused, ErrUnknownAccount, ErrForked, or a
 // *NotInSyncError (ErrNotInSync, ErrHeld), a *HeldError (ErrHeld: equality is
 // proven, but a person has to decide on a deletion that came); or that of the store.
 func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
@@ -217,16 +216,10 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 			break
 		}
 	}
-	if last != nil && !errors.Is(last, ErrNotReachable) {
-		return fmt.Errorf("%w: %w", ErrNotReachable, last)
-	}
-	if last == nil && !welcomed {
-		return fmt.Errorf("%w: it does not answer", ErrNotReachable)
-	}
-	if last == nil {
+	if last == nil && welcomed {
 		return a.checkInSync(context.WithoutCancel(ctx))
 	}
-	return last
+	return unserved(last)
 }
 
 // syncPauseMax is the longest that SyncOnce waits for a cloud that asks to come

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,7 @@ type line struct {
 // outcomes names the errors of a sync on the socket.
 var outcomes = map[string]error{
 	"in_sync": nil, "not_reachable": ErrNotReachable, "refused": ErrRefused, "unknown_account": ErrUnknownAccount,
-	"forked": ErrForked, "not_in_sync": ErrNotInSync, "held": ErrHeld,
+	"forked": ErrForked, "cloud_fails": ErrCloudFails, "not_in_sync": ErrNotInSync, "held": ErrHeld,
 }
 
 func listenControl(home string) (net.Listener, error) {
@@ -250,6 +251,6 @@ func (c *Client) Sync(ctx context.Context, progress func(Status)) error {
 		case sentinel == nil:
 			return nil
 		}
-		return fmt.Errorf("%w: %s", sentinel, l.Error)
+		return fmt.Errorf("%w%s", sentinel, strings.TrimPrefix(l.Error, sentinel.Error()))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
 )
 
 // What SyncOnce can end with. Callers compare with errors.Is; the CLI maps each
@@ -14,6 +15,9 @@ import (
 var (
 	// ErrNotReachable: no session could be opened, or the network fell silent.
 	ErrNotReachable = errors.New("the cloud is not reachable")
+	// ErrCloudFails: the cloud was reached and answered, but can not do its work:
+	// its disk is full, it stops, it breaks the protocol.
+	ErrCloudFails = errors.New("the cloud was reached but can not serve")
 	// ErrRefused: the cloud, or this device, refused the session: the device is
 	// not admitted, the address is not the one the cloud is configured with, or
 	// the cloud speaks an older format than it did before.
@@ -30,6 +34,24 @@ var (
 	// ErrPlain: the address is a plain ws:// one and not loopback.
 	ErrPlain = errors.New("the address is not encrypted")
 )
+
+// unserved gives the error for a sync that ended without proof, last being what
+// the last session ended with, or nil.
+func unserved(last error) error {
+	if last == nil {
+		return fmt.Errorf("%w: it does not answer", ErrNotReachable)
+	}
+	for _, known := range []error{ErrRefused, ErrUnknownAccount, ErrForked, ErrNotReachable} {
+		if errors.Is(last, known) {
+			return last
+		}
+	}
+	var answer *syncproto.Error
+	if errors.As(last, &answer) {
+		return fmt.Errorf("%w: %w", ErrCloudFails, last)
+	}
+	return fmt.Errorf("%w: %w", ErrNotReachable, last)
+}
 
 // NotInSyncError says what stands between this device and the proof.
 // errors.Is(err, ErrNotInSync) holds, and ErrHeld if something is held.

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"sidekeep/localstore"
@@ -246,13 +244,5 @@ func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.lastErr == nil {
-		return ErrNotReachable
-	}
-	for _, known := range []error{ErrRefused, ErrUnknownAccount, ErrForked, ErrNotReachable} {
-		if errors.Is(a.lastErr, known) {
-			return a.lastErr
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrNotReachable, a.lastErr)
+	return unserved(a.lastErr)
 }

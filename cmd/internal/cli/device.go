@@ -124,6 +124,9 @@ func lockError(h *home, err error) error {
 	if errors.As(err, &held) && held.pid != 0 {
 		e.Hint = fmt.Sprintf("end it with 'kill %d', or leave the syncing to it", held.pid)
 	}
+	if held != nil {
+		e.Code = ExitRefused
+	}
 	return e
 }
 

@@ -29,6 +29,7 @@ var known = []struct {
 	{agent.ErrUnknownAccount, ExitRefused, "either the words have a slip and name another account, or this cloud is new or has lost its data: then run 'sidekeep sync' on a device that has the data, and try again"},
 	{agent.ErrForked, ExitRefused, "if this home was copied to another device, join the account there anew instead"},
 	{agent.ErrRefused, ExitRefused, "the cloud's operator may have to admit the account, or knows this address by another name; 'sidekeep status' shows the account id"},
+	{agent.ErrCloudFails, ExitNotInSync, "everything here is safe, and goes on by itself when the cloud can serve again; its operator sees the reason there"},
 	{agent.ErrNotReachable, ExitUnreachable, "everything here is safe; look at the network and the cloud's address, then try again"},
 	{agent.ErrNotInSync, ExitNotInSync, "everything here is safe; 'sidekeep status' shows what differs, and another sync goes on from here"},
 }
