@@ -215,7 +215,7 @@ func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func())
 const syncStall = 20 * time.Second
 
 // SyncNow asks a running agent for a fresh proof and waits until everything is
-// in sync, as SyncOnce does, or until nothing moves or no session comes about.
+// in sync, as SyncOnce does, or waits for a person, or until nothing moves or no session comes about.
 // Its errors are those of SyncOnce.
 func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
 	before, ended := a.proofs.Load(), a.ended.Load()
@@ -234,7 +234,7 @@ func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
 		if a.proofs.Load() == before {
 			return a.ended.Load()-ended < syncTries
 		}
-		return s.Cloud.State != StateLive || !s.InSync()
+		return s.Cloud.State != StateLive || !s.settled()
 	})
 	if err != nil {
 		return err

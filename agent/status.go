@@ -61,6 +61,16 @@ type BlobStatus struct {
 	Bytes   int64 `json:"bytes"`
 }
 
+// settled reports whether nothing is left to do but what waits for a person.
+func (s *Status) settled() bool {
+	for _, k := range s.Kinds {
+		if !k.InSync && (k.Digest != k.CloudDigest || k.Unsynced > k.Held-k.HeldIn) {
+			return false
+		}
+	}
+	return len(s.Kinds) > 0 && s.Blobs.Missing == 0 && s.Blobs.Unsent == 0
+}
+
 // InSync reports whether every kind is proven equal and no chunk is missing or
 // unsent.
 func (s *Status) InSync() bool {

@@ -2,6 +2,8 @@ package localstore
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"sidekeep/localstore/record"
 )
@@ -70,15 +72,16 @@ func (t *tx) settleRow(r *row) (fresh bool, err error) {
 }
 
 // rejected is rule H3. A record that was emptied gets its values back too,
-// though the held version has others, or empty ones, under their keys.
+// though the held version has others, or empty ones, under their keys; of what
+// that added only empty values go.
 func rejected(r *row, own, h *record.Version, m record.Minter) *record.Version {
 	if r.held.loss == lossEmptied {
 		h = h.Clone()
-		for k := range own.Fields {
-			if record.IsFieldKey(k) {
-				delete(h.Fields, k)
-			}
-		}
+		maps.DeleteFunc(h.Fields, func(k string, es []record.Entry) bool {
+			_, known := own.Fields[k]
+			filled := slices.ContainsFunc(es, func(e record.Entry) bool { return !emptyField(r.kind, k, e.Line, e.Blob) })
+			return record.IsFieldKey(k) && (known || !filled)
+		})
 	}
 	return record.Reject(own, h, m)
 }

@@ -29,6 +29,8 @@ type drill struct {
 var drills = []drill{
 	{"clone", "a device put back from its own old copy, and two from one image: every write of all survives", drillClone},
 	{"oldcloud", "an old back-up of the cloud comes back, at rest and after it ran on: nothing lost, nothing returns", drillOldCloud},
+	{"brake", "an app deletes or empties all contacts: held on the way out and on the way in, and undone everywhere", drillBrake},
+	{"year", "a handset returns after a year: no edit of it is dropped, nothing it still has returns from the dead", drillYear},
 }
 
 // scene is where a drill plays: a bench, what tells of it, and chance from a seed.
