@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -39,6 +40,13 @@ type Config struct {
 	Log         *slog.Logger     // nil discards
 	Now         func() time.Time // nil means time.Now
 	Rand        io.Reader        // nil means crypto/rand
+	// FreeBytes tells the space left for the database; nil asks the store. Below
+	// SpaceMin (0 means SpaceMinDefault) no pieces of pictures are fetched, so
+	// that records still have room; it is looked again every SpaceEvery (0 means
+	// SpaceEveryDefault).
+	FreeBytes  func() (uint64, error)
+	SpaceMin   uint64
+	SpaceEvery time.Duration
 	// Versions are the protocol versions offered; nil means what this code speaks.
 	Versions []uint64
 }
@@ -86,6 +94,11 @@ func New(c Config) (*Agent, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
+	if c.FreeBytes == nil {
+		c.FreeBytes = c.Store.FreeBytes
+	}
+	c.SpaceMin = cmp.Or(c.SpaceMin, SpaceMinDefault)
+	c.SpaceEvery = cmp.Or(c.SpaceEvery, SpaceEveryDefault)
 	if c.Device == "" {
 		c.Device = c.Identity.Device().String()
 	}

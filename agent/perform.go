@@ -60,6 +60,9 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 	case syncproto.StoreChunksLost:
 		return nil, store.ChunksLost(s.local, a.IDs)
 	case syncproto.StoreMissing:
+		if !s.roomForChunks() {
+			return syncproto.LocalMissing{}, nil
+		}
 		ids, err := store.MissingChunks(s.local, a.Max)
 		return syncproto.LocalMissing{IDs: ids}, err
 	case syncproto.StoreKeep:

@@ -42,6 +42,8 @@ type session struct {
 	set    func(syncproto.DeviceSetTimer) // of a Stepper: takes the timers instead
 	keeper *keeper
 
+	space <-chan time.Time // pieces of pictures wait for room; nil while there is some
+
 	end   ending
 	done  bool
 	dead  bool  // the connection is lost: no farewell
@@ -217,6 +219,8 @@ func (s *session) loop(ctx context.Context) {
 			}
 		case <-expire.C:
 			expire.Reset(s.expire())
+		case <-s.space:
+			s.lookForRoom()
 		case <-stop:
 			stop = nil
 			deadline = time.After(farewellMax)

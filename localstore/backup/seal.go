@@ -90,8 +90,8 @@ func checkHeader(in *bufio.Reader) error {
 	}
 	m := header.FindSubmatch(b)
 	if m == nil {
-		if len(b) < headerBytesMax && bytes.HasPrefix(b, []byte("age-encryption.org/v1\n-> scrypt ")) {
-			return fmt.Errorf("it ends in its header: %w", localstore.ErrDamaged)
+		if bytes.HasPrefix(b, []byte("age-encryption.org/v1\n-> scrypt ")) {
+			return fmt.Errorf("its header is cut short or changed: %w", localstore.ErrDamaged)
 		}
 		return localstore.ErrForeign
 	}

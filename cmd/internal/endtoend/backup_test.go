@@ -335,7 +335,7 @@ func TestCase24EvilBackup(t *testing.T) {
 	}{
 		{"empty", writeFile(t, nil), localstore.ErrForeign},
 		{"text", writeFile(t, []byte(strings.Repeat("no back-up at all\n", 200))), localstore.ErrForeign},
-		{"header without end", writeFile(t, []byte(text+strings.Repeat("A", 1<<20))), localstore.ErrForeign},
+		{"header without end", writeFile(t, []byte(text+strings.Repeat("A", 1<<20))), localstore.ErrDamaged},
 		{"cut in the header", writeFile(t, good[:60]), localstore.ErrDamaged},
 		{"cut in the middle", writeFile(t, good[:len(good)/2]), localstore.ErrDamaged},
 		{"cut at the boundary of a piece", writeFile(t, good[:len(good)-len(good)%(64<<10+16)]), localstore.ErrDamaged},

@@ -86,6 +86,9 @@ func (a *account) join(t testing.TB, name, url string, change ...func(*agent.Con
 func (d *device) open() {
 	d.t.Helper()
 	d.opts.Hasher, d.opts.Log = d.id.Keys(), d.conf.Log
+	if d.opts.Now == nil {
+		d.opts.Now = d.conf.Now
+	}
 	s, err := localstore.Open(context.Background(), d.dir, d.opts)
 	if err != nil {
 		d.t.Fatal(err)

@@ -27,7 +27,9 @@ type drill struct {
 // drills are all of them, in the order in which "all" runs them. Each stands in
 // a file of its own.
 var drills = []drill{
+	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
 	{"clone", "a device put back from its own old copy, and two from one image: every write of all survives", drillClone},
+	{"damaged", "a handset's database turns to noise, is cut, emptied: salvaged, the rest refetched", drillDamaged},
 	{"oldcloud", "an old back-up of the cloud comes back, at rest and after it ran on: nothing lost, nothing returns", drillOldCloud},
 	{"brake", "an app deletes or empties all contacts: held on the way out and on the way in, and undone everywhere", drillBrake},
 	{"year", "a handset returns after a year: no edit of it is dropped, nothing it still has returns from the dead", drillYear},
