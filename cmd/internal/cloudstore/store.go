@@ -139,11 +139,18 @@ type KindReport struct {
 	Bytes     int64  `json:"bytes"`
 	Dominated int    `json:"dominated"` // kept for DominatedDays
 	Aside     int    `json:"aside"`     // reported as not opening
+
+	Restoring bool     `json:"restoring"` // declared by the operator
+	Coverage  Coverage `json:"coverage"`
+
+	LossTime time.Time `json:"-"`
+	LossHad  uint64    `json:"-"` // versions before the last loss that was noticed, 0 without one
 }
 
 // ReplicaReport says what one replica last proved to hold.
 type ReplicaReport struct {
 	Replica  string        `json:"replica"`
+	Device   string        `json:"device"`
 	LastSeen time.Time     `json:"last_seen"`
 	Proofs   []ProofReport `json:"proofs"`
 }
@@ -155,4 +162,7 @@ type ProofReport struct {
 	Digest string    `json:"digest"`
 	At     time.Time `json:"at"`
 	Equal  bool      `json:"equal"` // to what the cloud holds now
+	// Lacking is how many of them the device had yet to give when it last told.
+	Lacking uint64 `json:"lacking"`
+	Current bool   `json:"current"` // told to this epoch of the storage, after the last loss
 }

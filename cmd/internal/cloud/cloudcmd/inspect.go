@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -19,16 +20,28 @@ import (
 
 func reportCommand() *cobra.Command {
 	var data, account string
+	var gone []string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "report --data DIR",
 		Short: "Say in exact numbers what is stored, and what each replica last proved to hold",
 		Long: `report counts, per account and kind, live and deleted records, versions and
 their digest, and says per replica what it last proved to hold. It may run beside
-a server. With --json it prints
+a server.
+
+After a loss it says per kind what is held and proven, what is still to come and
+from which device (exactly, once that device was back), and in the end what is
+lost: the most that was known to be held, less what came back. --gone names a
+device that will not return, so that the rest is final without it. Counts of
+coverage are versions, one a record as long as nobody edits it elsewhere.
+
+With --json it prints
 {"epoch","accounts":[{"account","head","created","kinds":[{"kind","live","deleted",
-"versions","digest","bytes","dominated","aside"}],"replicas":[{"replica","last_seen",
-"proofs":[{"kind","count","digest","at","equal"}]}],"chunks","chunk_bytes"}]}.` + exitHelp,
+"versions","digest","bytes","dominated","aside","restoring","coverage":{"had",
+"loss_at","proven","proven_at","to_come":[{"device","replica","versions","back",
+"count","digest","at"}],"final","lost"}}],"replicas":[{"replica","device","last_seen",
+"proofs":[{"kind","count","digest","at","equal","lacking","current"}]}],"chunks",
+"chunk_bytes"}]}.` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			store, err := openReadOnly(cmd.Context(), data)
@@ -48,6 +61,17 @@ a server. With --json it prints
 			if err != nil {
 				return err
 			}
+			if len(gone) > 0 {
+				names := map[string]bool{}
+				for _, g := range gone {
+					names[g] = true
+				}
+				for i := range r.Accounts {
+					for j := range r.Accounts[i].Kinds {
+						cloudstore.Cover(&r.Accounts[i].Kinds[j], r.Accounts[i].Replicas, names)
+					}
+				}
+			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), r)
 			}
@@ -56,6 +80,7 @@ a server. With --json it prints
 	}
 	cmd.Flags().StringVar(&data, "data", "", "folder of the cloud's data")
 	cmd.Flags().StringVar(&account, "account", "", "one account only")
+	cmd.Flags().StringArrayVar(&gone, "gone", nil, "a device (its key) that will not come back; may be given several times")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -142,6 +167,38 @@ func printVerified(w io.Writer, v cloudstore.Verified, problems []cloudstore.Pro
 	return err
 }
 
+func provenText(k cloudstore.KindReport) string {
+	switch {
+	case k.Restoring:
+		return "being restored"
+	case k.Coverage.Proven:
+		return k.Coverage.At.Format(time.RFC3339)
+	}
+	return "no"
+}
+
+func toComeText(c cloudstore.Coverage) string {
+	var parts []string
+	for _, t := range c.ToCome {
+		word := "at most "
+		if t.Back {
+			word = ""
+		}
+		parts = append(parts, fmt.Sprintf("%s%d from %.8s", word, t.Versions, t.Device))
+	}
+	if len(parts) == 0 {
+		return "0"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func lostText(c cloudstore.Coverage) string {
+	if !c.Final {
+		return "not known yet"
+	}
+	return fmt.Sprint(c.Lost)
+}
+
 func printReport(w io.Writer, r cloudstore.Report) error {
 	fmt.Fprintf(w, "epoch %s, %d accounts\n", r.Epoch, len(r.Accounts))
 	for _, a := range r.Accounts {
@@ -150,6 +207,10 @@ func printReport(w io.Writer, r cloudstore.Report) error {
 		fmt.Fprintln(t, "kind\tlive\tdeleted\tversions\tdigest\tbytes\tdominated\taside")
 		for _, k := range a.Kinds {
 			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\n", k.Kind, k.Live, k.Deleted, k.Versions, k.Digest, k.Bytes, k.Dominated, k.Aside)
+		}
+		fmt.Fprintln(t, "\nkind\theld\thad\tproven\tto come\tlost")
+		for _, k := range a.Kinds {
+			fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\n", k.Kind, k.Versions, k.Coverage.Had, provenText(k), toComeText(k.Coverage), lostText(k.Coverage))
 		}
 		fmt.Fprintln(t, "\nreplica\tkind\tproved\tdigest\tat\tequal now")
 		for _, rep := range a.Replicas {

@@ -123,6 +123,10 @@ func (s *Store) recount(t *txn, account seal.Account, kind record.Kind) error {
 // noteLoss remembers that versions of a kind went missing, and how many there
 // had been.
 func (s *Store) noteLoss(t *txn, account seal.Account, kind record.Kind, had uint64) error {
+	// Who proved something before has yet to come back.
+	if _, err := t.put("UPDATE proof SET epoch = NULL WHERE account = ? AND kind = ?", account[:], string(kind)); err != nil {
+		return err
+	}
 	_, err := t.put(`INSERT INTO loss (account, kind, at, had) VALUES (?, ?, ?, ?)
 		ON CONFLICT (account, kind) DO UPDATE SET at = excluded.at, had = max(had, excluded.had)`, account[:], string(kind), s.now(), int64(had))
 	return err

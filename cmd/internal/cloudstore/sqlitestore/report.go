@@ -3,9 +3,11 @@ package sqlitestore
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sidekeep/cmd/internal/cloudstore"
@@ -27,7 +29,7 @@ func (s *Store) Report(ctx context.Context, account *seal.Account) (cloudstore.R
 	}
 	for _, a := range accounts {
 		err := s.read(ctx, func(q snapshot) error {
-			r, err := reportAccount(q, a)
+			r, err := s.reportAccount(q, a)
 			report.Accounts = append(report.Accounts, r)
 			return err
 		})
@@ -38,7 +40,7 @@ func (s *Store) Report(ctx context.Context, account *seal.Account) (cloudstore.R
 	return report, nil
 }
 
-func reportAccount(q snapshot, a seal.Account) (cloudstore.AccountReport, error) {
+func (s *Store) reportAccount(q snapshot, a seal.Account) (cloudstore.AccountReport, error) {
 	r := cloudstore.AccountReport{Account: hex.EncodeToString(a[:])}
 	head, err := accountHead(q, a)
 	if err != nil {
@@ -50,7 +52,7 @@ func reportAccount(q snapshot, a seal.Account) (cloudstore.AccountReport, error)
 		return r, err
 	}
 	r.Created = time.Unix(created, 0).UTC()
-	kinds, err := kindsOf(q, a)
+	kinds, err := reportKinds(q, a)
 	if err != nil {
 		return r, err
 	}
@@ -63,10 +65,37 @@ func reportAccount(q snapshot, a seal.Account) (cloudstore.AccountReport, error)
 		digests[kr.Kind] = d
 		r.Kinds = append(r.Kinds, kr)
 	}
-	if r.Replicas, err = reportReplicas(q, a, digests); err != nil {
+	if r.Replicas, err = s.reportReplicas(q, a, digests); err != nil {
 		return r, err
 	}
+	for i := range r.Kinds {
+		cloudstore.Cover(&r.Kinds[i], r.Replicas, nil)
+	}
 	return r, q.row("SELECT count(*), coalesce(sum(size), 0) FROM chunk WHERE account = ?", a[:]).Scan(&r.Chunks, &r.ChunkBytes)
+}
+
+// reportKinds lists the kinds that have rows, and those that a device holds.
+func reportKinds(q snapshot, a seal.Account) ([]record.Kind, error) {
+	kinds, err := kindsOf(q, a)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.rows("SELECT DISTINCT kind FROM proof WHERE account = ? AND count > 0 UNION SELECT kind FROM loss WHERE account = ?", a[:], a[:])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k string
+		if err := rows.Scan(&k); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(kinds, record.Kind(k)) {
+			kinds = append(kinds, record.Kind(k))
+		}
+	}
+	syncproto.SortKinds(kinds)
+	return kinds, rows.Err()
 }
 
 func reportKind(q snapshot, a seal.Account, kind record.Kind) (cloudstore.KindReport, rangeset.Digest, error) {
@@ -78,6 +107,18 @@ func reportKind(q snapshot, a seal.Account, kind record.Kind) (cloudstore.KindRe
 	r.Versions, r.Digest = d.Count, d.String()
 	err = q.row("SELECT coalesce(sum(length(header) + length(body)), 0) FROM version WHERE account = ? AND kind = ?", a[:], string(kind)).Scan(&r.Bytes)
 	if err != nil {
+		return r, d, err
+	}
+	state, err := kindState(q, a, kind)
+	if err != nil {
+		return r, d, err
+	}
+	r.Restoring = state.State == syncproto.KindRestoring
+	var at, had int64
+	err = q.row("SELECT at, had FROM loss WHERE account = ? AND kind = ?", a[:], string(kind)).Scan(&at, &had)
+	if err == nil {
+		r.LossTime, r.LossHad = time.Unix(at, 0).UTC(), uint64(had)
+	} else if !errors.Is(err, sql.ErrNoRows) {
 		return r, d, err
 	}
 	return r, d, q.row("SELECT count(*) - coalesce(sum(aside), 0), coalesce(sum(aside), 0) FROM dominated WHERE account = ? AND kind = ?",
@@ -119,8 +160,8 @@ func countRecords(q snapshot, a seal.Account, kind record.Kind, r *cloudstore.Ki
 	return d, rows.Err()
 }
 
-func reportReplicas(q snapshot, a seal.Account, digests map[string]rangeset.Digest) ([]cloudstore.ReplicaReport, error) {
-	rows, err := q.rows(`SELECT p.replica, coalesce(r.last, 0), p.kind, p.count, p.sum, p.at FROM proof p
+func (s *Store) reportReplicas(q snapshot, a seal.Account, digests map[string]rangeset.Digest) ([]cloudstore.ReplicaReport, error) {
+	rows, err := q.rows(`SELECT p.replica, coalesce(r.last, 0), p.kind, p.count, p.sum, p.at, coalesce(p.device, x''), coalesce(p.lacking, 0), coalesce(p.epoch, x'') FROM proof p
 		LEFT JOIN replica r ON r.account = p.account AND r.replica = p.replica WHERE p.account = ? ORDER BY p.replica, p.kind`, a[:])
 	if err != nil {
 		return nil, err
@@ -129,17 +170,19 @@ func reportReplicas(q snapshot, a seal.Account, digests map[string]rangeset.Dige
 	all := []cloudstore.ReplicaReport{}
 	for rows.Next() {
 		var id, sum []byte
-		var last, count, at int64
+		var device, epoch []byte
+		var last, count, at, lacking int64
 		var p cloudstore.ProofReport
-		if err := rows.Scan(&id, &last, &p.Kind, &count, &sum, &at); err != nil {
+		if err := rows.Scan(&id, &last, &p.Kind, &count, &sum, &at, &device, &lacking, &epoch); err != nil {
 			return nil, err
 		}
 		d := rangeset.Digest{Count: uint64(count)}
 		copy(d.Sum[:], sum)
 		p.Count, p.Digest, p.At, p.Equal = d.Count, d.String(), time.Unix(at, 0).UTC(), d.Equal(digests[p.Kind])
+		p.Lacking, p.Current = uint64(lacking), bytes.Equal(epoch, s.epoch[:])
 		name := hex.EncodeToString(id)
 		if len(all) == 0 || all[len(all)-1].Replica != name {
-			all = append(all, cloudstore.ReplicaReport{Replica: name, LastSeen: time.Unix(max(last, at), 0).UTC()})
+			all = append(all, cloudstore.ReplicaReport{Replica: name, Device: hex.EncodeToString(device), LastSeen: time.Unix(max(last, at), 0).UTC()})
 		}
 		r := &all[len(all)-1]
 		r.Proofs = append(r.Proofs, p)
