@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sidekeep/localstore/record"
 )
@@ -23,13 +24,18 @@ func (t *tx) addRefs(n int64, ids []record.ChunkID) error {
 	return nil
 }
 
-// setRefs makes a row refer to exactly these chunks.
+// setRefs makes a row refer to exactly these chunks, and those of its history.
 func (t *tx) setRefs(n int64, ids []record.ChunkID) error {
 	had, err := t.count("SELECT count(*) FROM chunk_ref WHERE record = ?", n)
 	if err != nil {
 		return err
 	}
 	if had > 0 {
+		past, err := t.historyChunks(n)
+		if err != nil {
+			return err
+		}
+		ids = slices.Concat(ids, past)
 		if err := t.exec("DELETE FROM chunk_ref WHERE record = ?", n); err != nil {
 			return err
 		}

@@ -4,7 +4,7 @@
 //
 // It owns the file (schema in sql/, described in FORMAT.md), the durable edit,
 // the minting of versions, the join of received ones, the digests, the pieces
-// of pictures, the trash, the search and the holding of mass deletions. It does
+// of pictures, the trash, the history, the search and the holding of mass deletions. It does
 // not know the network, keys or sessions: the agent calls the methods of the
 // sync side, everything else is for whoever wants to read or edit.
 //
@@ -13,7 +13,8 @@
 //   - sync side    claim.go, mint.go, apply.go, outbox.go, ranges.go, chunks.go, cursor.go, digest.go
 //   - the row      row.go (a row of table record), put.go (how it is written), document.go
 //     (fields to JSON and back), state.go (causal state), shown.go (which sibling is shown)
-//   - upkeep       schema.go, repair.go, wake.go, fulltext.go, trash.go, verify.go, problem.go
+//   - history      history.go (what changed), moment.go (a time as a place in the order), rollback.go, retain.go
+//   - upkeep       schema.go, migrate.go, repair.go, wake.go, fulltext.go, trash.go, verify.go, problem.go
 //   - SQLite       conn.go (connections and pragmas), tx.go (transactions), meta.go
 //
 // A Store may be used from any goroutine. Several processes may open the same

@@ -17,6 +17,8 @@ const (
 	metaCounter    = "counter"    // highest counter minted
 	metaEpoch      = "epoch"      // the cloud's epoch
 	metaOrder      = "order"      // last place given in the outbox
+	metaHistoryN   = "history_n"  // last change that the history has removed for its age
+	metaHistoryAt  = "history_at" // clock (Unix ms) from which the history is kept
 	metaProvenance = "provenance" // what the file was used on
 	metaSnapshot   = "snapshot"   // in a back-up only: its Note, JSON
 )

@@ -218,6 +218,9 @@ func (t *tx) refill(tables []string, guards bool) error {
 	if len(tables) == 0 && !guards {
 		return nil
 	}
+	if err := t.restartHistory(has(tables, "history"), guards || has(tables, "record")); err != nil {
+		return err
+	}
 	if err := t.problem("damage", "records may have been changed unseen; verify tells", nil); err != nil {
 		return err
 	}
@@ -225,6 +228,7 @@ func (t *tx) refill(tables []string, guards bool) error {
 		"DELETE FROM dirty WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = dirty.n)",
 		"DELETE FROM outbox WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = outbox.n AND vid IS NOT NULL)",
 		"DELETE FROM held WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = held.n)",
+		"DELETE FROM history WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = history.record)",
 		"DELETE FROM stale WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = stale.n)",
 		"DELETE FROM phone WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = phone.record)",
 		"DELETE FROM chunk_ref WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = chunk_ref.record)",
@@ -292,7 +296,11 @@ func (t *tx) refillFromVersions(tables []string) error {
 			if err != nil {
 				return err
 			}
-			if err := t.addRefs(r.n, append(v.Chunks(), chunksOf(fields)...)); err != nil {
+			past, err := t.historyChunks(r.n)
+			if err != nil {
+				return err
+			}
+			if err := t.addRefs(r.n, slices.Concat(v.Chunks(), chunksOf(fields), past)); err != nil {
 				return err
 			}
 		}

@@ -16,6 +16,7 @@ import (
 var lastFiles = [...]string{
 	1: "sql/007_notes_pictures.sql",
 	2: "sql/008_holds.sql",
+	3: "sql/009_history.sql",
 }
 
 // formatVersion is the format that this program writes. It only goes up.

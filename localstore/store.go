@@ -28,6 +28,8 @@ const (
 	TrashDaysDefault    = 30
 	BrakeMinDefault     = 20 // deletions that are never held
 	BrakePercentDefault = 10 // of the live records of a kind
+	HistoryDaysDefault  = 30
+	HistoryBytesDefault = 16 << 20 // twice what 6,500 records of all kinds take
 )
 
 // Hasher gives the keyed ids of an account. *seal.Keys satisfies it.
@@ -47,6 +49,8 @@ type Options struct {
 	TrashDays    int              // days a deleted record stays, TrashDaysDefault
 	BrakeMin     int              // BrakeMinDefault
 	BrakePercent int              // BrakePercentDefault
+	HistoryDays  int              // days of running time that replaced documents are kept, HistoryDaysDefault
+	HistoryBytes int64            // what they may take together, HistoryBytesDefault
 	// Machine identifies the hardware and installation; when it differs from
 	// the one the file was used on, the device forks (rule C3). May be empty.
 	Machine string
@@ -74,6 +78,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.BrakePercent == 0 {
 		o.BrakePercent = BrakePercentDefault
 	}
+	if o.HistoryDays == 0 {
+		o.HistoryDays = HistoryDaysDefault
+	}
+	if o.HistoryBytes == 0 {
+		o.HistoryBytes = HistoryBytesDefault
+	}
 	return o, nil
 }
 
@@ -95,6 +105,12 @@ type Store struct {
 	readerSlots chan struct{} // one value for each reader in use
 	idleReaders chan *session
 
+	ownClock bool // Options.Now was given: the history is to have its times
+
+	historyMu    sync.Mutex
+	historySeen  int64 // last change that historyBytes counts
+	historyBytes int64
+
 	claimed atomic.Bool // the session's claim was accepted: minting is allowed
 
 	wake    chan struct{}
@@ -107,6 +123,7 @@ type Store struct {
 // Status.Problems. It returns a *NewerFormatError for a file of a newer
 // sidekeep. ctx bounds the opening only.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	ownClock := o.Now != nil
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -126,6 +143,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		readerSlots: make(chan struct{}, readersMax),
 		idleReaders: make(chan *session, readersMax),
 		wake:        make(chan struct{}, 1),
+		ownClock:    ownClock,
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())

@@ -40,6 +40,11 @@ func (s *Store) Expire(ctx context.Context, max int) (n int, err error) {
 		if err != nil {
 			return err
 		}
+		if len(rows) > 0 { // what was purged leaves nothing in the history
+			if err := t.pruneHistory(); err != nil {
+				return err
+			}
+		}
 		for _, r := range rows {
 			if err := t.expire(r); err != nil {
 				return fmt.Errorf("record %s: %w", r.id, err)
@@ -93,6 +98,7 @@ func (t *tx) erase(r *row) error {
 		t.exec("DELETE FROM stale WHERE n = ?", r.n),
 		t.exec("DELETE FROM phone WHERE record = ?", r.n),
 		t.exec("DELETE FROM chunk_ref WHERE record = ?", r.n),
+		t.exec("DELETE FROM history WHERE record = ?", r.n),
 		t.exec("DELETE FROM fulltext WHERE rowid = ?", r.n))
 }
 
@@ -103,10 +109,14 @@ const chunksDroppedMax = 256
 const walBytesMax = 8 << 20
 
 // Maintain does what can wait until the agent is idle: full text, the size of
-// the write-ahead log, chunks that nothing refers to.
+// the write-ahead log, history that is too old or too much, chunks that nothing
+// refers to.
 func (s *Store) Maintain(ctx context.Context) error {
 	if err := s.flush(ctx); err != nil {
 		return fmt.Errorf("maintain: %w", err)
+	}
+	if err := s.retainHistory(ctx); err != nil {
+		return fmt.Errorf("maintain the history: %w", err)
 	}
 	var unused int
 	err := s.read(ctx, func(c *session) (err error) {

@@ -127,6 +127,7 @@ type tx struct {
 	minter   *minter                          // nil until the first dot is drawn
 	received record.Vector                    // join of vectors received in this transaction
 	changed  bool                             // something that the agent should look at
+	began    int64                            // last change of the history before this transaction; with Store.ownClock
 }
 
 // write runs fn in one transaction of the writer connection. The commit is
@@ -151,6 +152,10 @@ func (s *Store) write(ctx context.Context, lazy bool, fn func(*tx) error) (err e
 		return explain(err)
 	}
 	t := &tx{session: s.writer, s: s}
+	if err := t.begin(); err != nil {
+		s.rollback()
+		return explain(err)
+	}
 	if err := fn(t); err != nil {
 		s.rollback()
 		return explain(err)
@@ -256,5 +261,21 @@ func (t *tx) finish() error {
 			return fmt.Errorf("store the write counter: %w", err)
 		}
 	}
+	if t.s.ownClock {
+		return t.exec("UPDATE history SET at = ? WHERE n > ?", t.s.Now().UnixMilli(), t.began)
+	}
 	return nil
+}
+
+// begin notes where the history stands: its triggers know the system's clock only.
+func (t *tx) begin() error {
+	if !t.s.ownClock {
+		return nil
+	}
+	made, err := t.count("SELECT count(*) FROM sqlite_schema WHERE name = 'history'")
+	if err != nil || made == 0 { // it is made in this transaction
+		return err
+	}
+	_, err = t.one([]any{&t.began}, "SELECT coalesce(max(n), 0) FROM history")
+	return err
 }

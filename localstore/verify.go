@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 
@@ -127,7 +128,28 @@ func (v *verifier) records(progress func(float64)) error {
 	if err := v.digests(); err != nil {
 		return err
 	}
+	if err := v.history(); err != nil {
+		return err
+	}
 	return v.lists()
+}
+
+// history checks that each document that is kept can be read.
+func (v *verifier) history() error {
+	return v.c.each(func(scan func(...any) error) error {
+		var kind, id, doc string
+		var par sql.NullString
+		var d document
+		if err := scan(&kind, &id, &doc, &par, &d.raw); err != nil {
+			return err
+		}
+		d.doc, d.par = doc, par.String
+		d.sanitise()
+		if _, err := d.lines(record.Kind(kind)); err != nil {
+			v.report.damage("record %s: an earlier state of it: %v", id, err)
+		}
+		return nil
+	}, "SELECT r.kind, r.id, h.doc, h.par, h.raw FROM history h JOIN record r ON r.n = h.record WHERE h.doc IS NOT NULL")
 }
 
 func (v *verifier) record(r *row) error {
@@ -162,7 +184,11 @@ func (v *verifier) record(r *row) error {
 	if r.queued && r.vid == nil {
 		v.report.damage("record %s: it is in the outbox without a version", r.id)
 	}
-	chunks := slices.Concat(version.Chunks(), chunksOf(fields), held)
+	past, err := v.c.historyChunks(r.n)
+	if err != nil {
+		return err
+	}
+	chunks := slices.Concat(version.Chunks(), chunksOf(fields), held, past)
 	for _, id := range chunks {
 		n, err := v.c.count("SELECT count(*) FROM chunk_ref f JOIN chunk c ON c.n = f.chunk WHERE f.record = ? AND c.id = ?", r.n, id[:])
 		if err != nil {
@@ -201,6 +227,7 @@ func (v *verifier) lists() error {
 		{"changed records that are not there", "SELECT count(*) FROM dirty WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = dirty.n)"},
 		{"held deletions of records that are not there", "SELECT count(*) FROM held WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = held.n AND record.id = held.id AND record.kind = held.kind)"},
 		{"outbox entries without a record", "SELECT count(*) FROM outbox WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = outbox.n)"},
+		{"earlier states of records that are not there", "SELECT count(*) FROM history WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = history.record)"},
 		{"references of records that are not there", "SELECT count(*) FROM chunk_ref WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = chunk_ref.record)"},
 		{"references to chunks that are not known", "SELECT count(*) FROM chunk_ref WHERE NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.n = chunk_ref.chunk)"},
 		{"chunks whose bytes and entry do not agree", "SELECT count(*) FROM chunk c LEFT JOIN chunk_data d ON d.n = c.n WHERE (c.size IS NULL) <> (d.n IS NULL) OR c.size <> length(d.data)"},

@@ -21,6 +21,8 @@ func (a *app) commands() []*cobra.Command {
 		a.searchCommand(),
 		a.conflictsCommand(),
 		a.heldCommand(),
+		a.historyCommand(),
+		a.rollbackCommand(),
 		a.verifyCommand(),
 		a.backupCommand(),
 		a.restoreCommand(),
