@@ -18,6 +18,14 @@ var (
 	// ErrCloudFails: the cloud was reached and answered, but can not do its work:
 	// its disk is full, it stops, it breaks the protocol.
 	ErrCloudFails = errors.New("the cloud was reached but can not serve")
+	// ErrNoCloud: something answered that is no sidekeep cloud, such as the
+	// sign-in page of a network. It comes with ErrNotReachable, or with
+	// ErrRefused if the address redirects.
+	ErrNoCloud = errors.New("what answers at this address is not a sidekeep cloud")
+	// ErrCertificate: the other end could not show that it is the cloud: its
+	// certificate names another host, comes from nobody who is trusted here, or is
+	// not valid at the time that this device believes in. With ErrNotReachable.
+	ErrCertificate = errors.New("the cloud's certificate does not hold")
 	// ErrRefused: the cloud, or this device, refused the session: the device is
 	// not admitted, the address is not the one the cloud is configured with, or
 	// the cloud speaks an older format than it did before.

@@ -3,11 +3,13 @@ package agent
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"time"
 
 	"sidekeep/localstore"
@@ -170,9 +172,26 @@ func (s *session) dial(ctx context.Context) (*ws.Conn, error) {
 	case err == nil:
 		return conn, nil
 	case errors.Is(err, ws.ErrRedirect), errors.Is(err, ws.ErrSubprotocol):
-		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		return nil, fmt.Errorf("%w: %w: %w", ErrRefused, ErrNoCloud, err)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrNotReachable, err)
+	return nil, s.a.unreachable(err)
+}
+
+// unreachable says why no connection came about, as far as a person can act on it.
+func (a *Agent) unreachable(err error) error {
+	var status *ws.StatusError
+	var record tls.RecordHeaderError
+	var cert *tls.CertificateVerificationError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &status) && status.Status < 500, errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("%w: %w: %w", ErrNotReachable, ErrNoCloud, err)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("%w: %w: this device believes that it is %s: %w", ErrNotReachable, ErrCertificate, a.now().UTC().Format(time.DateOnly), err)
+	case errors.As(err, &cert):
+		return fmt.Errorf("%w: %w: %w", ErrNotReachable, ErrCertificate, err)
+	}
+	return fmt.Errorf("%w: %w", ErrNotReachable, err)
 }
 
 // hello begins the session.

@@ -7,6 +7,7 @@ import (
 	"sidekeep/localstore"
 	"sidekeep/localstore/backup"
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto/ws"
 )
 
 // known are the errors of the packages below for which there is an exit code of
@@ -28,6 +29,9 @@ var known = []struct {
 	{agent.ErrPlain, ExitUsage, "use wss://, or set allow_plain in config.json after reading in 'sidekeep help init' what it risks"},
 	{agent.ErrUnknownAccount, ExitRefused, "either the words have a slip and name another account, or this cloud is new or has lost its data: then run 'sidekeep sync' on a device that has the data, and try again"},
 	{agent.ErrForked, ExitRefused, "if this home was copied to another device, join the account there anew instead"},
+	{ws.ErrRedirect, ExitRefused, "redirects are never followed; put the cloud's own address into config.json, or sign in to this network first"},
+	{agent.ErrNoCloud, ExitUnreachable, "everything here is safe; this network may want you to sign in (open any page in a browser), or the address or port is another server's"},
+	{agent.ErrCertificate, ExitUnreachable, "everything here is safe; look at this device's date and at the cloud's address; if both are right, somebody may be in between"},
 	{agent.ErrRefused, ExitRefused, "the cloud's operator may have to admit the account, or knows this address by another name; 'sidekeep status' shows the account id"},
 	{agent.ErrCloudFails, ExitNotInSync, "everything here is safe, and goes on by itself when the cloud can serve again; its operator sees the reason there"},
 	{agent.ErrNotReachable, ExitUnreachable, "everything here is safe; look at the network and the cloud's address, then try again"},
