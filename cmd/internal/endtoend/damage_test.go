@@ -140,7 +140,7 @@ func TestWhatIsNowhereIsNamed(t *testing.T) {
 	}
 	a.picture("beach", 150_000)
 	a.sync()
-	cloud = cloud.Destroy()
+	cloud.Destroy()
 	a.damage(func(x []byte) []byte { clear(page(t, x, "Person number 7.")); return x })
 	lost := a.verifyReport().Lost
 	found := false

@@ -54,12 +54,6 @@ func parseScript(text string) (script, error) {
 	return s, nil
 }
 
-// verb is a kind of action: how often it is drawn, and what it does.
-type verb struct {
-	weight int
-	do     func(w *world, n [3]int) error
-}
-
 var verbNames = func() []string {
 	var names []string
 	for v := range verbWeights {
