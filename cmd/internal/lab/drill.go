@@ -35,6 +35,7 @@ var drills = []drill{
 	{"report", "after a loss the operator reads exact numbers, final and equal to before", drillReport},
 	{"oldcloud", "an old back-up of the cloud comes back, at rest and after it ran on: nothing lost, nothing returns", drillOldCloud},
 	{"brake", "an app deletes or empties all contacts: held on the way out and on the way in, and undone everywhere", drillBrake},
+	{"rollback", "an app and another handset change hundreds of records: rolled back on one, undone everywhere", drillRollback},
 	{"year", "a handset returns after a year: no edit of it is dropped, nothing it still has returns from the dead", drillYear},
 }
 
