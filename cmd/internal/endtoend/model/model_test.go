@@ -139,7 +139,7 @@ func TestHistories(t *testing.T) {
 }
 
 func report(t *testing.T, seed uint64, err error) {
-	s := shrink(scriptOf(seed), func(s script) bool { return play(s) != nil }, 20*time.Second)
+	s := shrink(scriptOf(seed), func(s script) bool { return play(s) != nil }, time.Duration(number(t, "SIDEKEEP_SHRINK", 20))*time.Second)
 	t.Errorf("again with SIDEKEEP_SEED=%d go test -run TestOneHistory ./cmd/internal/endtoend/model\n%v\nshrunk, it fails with\n%v\nin\n%s", seed, err, play(s), s)
 }
 

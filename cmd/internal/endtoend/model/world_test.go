@@ -98,7 +98,7 @@ func rngOf(n ...int) *rand.Rand {
 var verbWeights = map[string]int{
 	"put": 10, "set": 34, "unset": 8, "resolve": 4, "delete": 14, "undelete": 8, "deleteall": 2, "accept": 2, "reject": 2,
 	"sync": 34, "open": 14, "pump": 30, "cut": 6, "kill": 5,
-	"image": 4, "revert": 3, "clone": 2, "clock": 3, "day": 5, "trash": 4,
+	"image": 4, "midway": 5, "revert": 4, "clone": 3, "clock": 3, "day": 5, "trash": 4,
 	"killcloud": 3, "backup": 4, "restore": 3, "wipe": 2, "lose": 3, "corrupt": 3,
 }
 
@@ -144,8 +144,9 @@ var verbs = map[string]func(w *world, n [3]int) error{
 		return h.open()
 	},
 	"image":  func(w *world, n [3]int) error { return w.handset(n[0]).keepImage() },
-	"revert": func(w *world, n [3]int) error { return w.handset(n[0]).revert(n[1], n[2]%2 == 0) },
-	"clone":  func(w *world, n [3]int) error { return w.clone(w.handset(n[0]), n[2]%2 == 0) },
+	"midway": func(w *world, n [3]int) error { return w.handset(n[0]).midway(n[1], n[2]) },
+	"revert": func(w *world, n [3]int) error { return w.handset(n[0]).revert(n[1], n[2]%3 > 0) },
+	"clone":  func(w *world, n [3]int) error { return w.clone(w.handset(n[0]), n[2]%3 > 0) },
 	"clock": func(w *world, n [3]int) error {
 		h := w.handset(n[0])
 		to := []time.Time{w.clock, time.Unix(0, 0), time.Unix(1<<31+100, 0), w.clock.Add(-300 * day), w.clock.Add(300 * day)}[n[1]%5]
@@ -368,6 +369,32 @@ func (h *handset) keepImage() error {
 	i, err := h.save(h.w.folder("image"))
 	h.images = append(h.images, i)
 	return err
+}
+
+// midway begins a session, and keeps an image, or makes a clone, of what the
+// files hold when some messages of it were delivered.
+func (h *handset) midway(n, m int) error {
+	if h.link != nil {
+		if err := h.link.lose(0); err != nil {
+			return err
+		}
+	}
+	if err := h.connect(false); err != nil {
+		return err
+	}
+	first := func(int) int { return 0 }
+	for range n % 8 {
+		if h.link == nil {
+			break
+		}
+		if _, err := h.link.work(first); err != nil {
+			return err
+		}
+	}
+	if m%3 == 0 {
+		return h.w.clone(h, m%2 == 0)
+	}
+	return h.keepImage()
 }
 
 // revert puts an old image of the handset back.
