@@ -92,8 +92,12 @@ func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error 
 		start := m.counter
 		_, next, _, err := t.merged(r, base, in.Version, m)
 		m.counter = start
-		if err == nil && lossOf(r.kind, base, next) == lossNone {
+		switch {
+		case err != nil || lossOf(r.kind, base, next) != lossNone:
+		case r.deleted:
 			err = t.reject(r)
+		default: // the values that were written here are nowhere else: they go out
+			err = t.setHold(r, holdReleased)
 		}
 		if err != nil {
 			return err
