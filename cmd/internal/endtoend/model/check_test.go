@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"sidekeep/cmd/internal/cloudstore"
 	"sidekeep/localstore/record"
@@ -29,16 +30,7 @@ func (w *world) rest() error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	for _, h := range w.handsets { // what a person decides of what is still held
-		decide := h.reject
-		if len(w.ledger.events)%2 == 0 {
-			decide = h.accept
-		}
-		if err := decide(); err != nil {
-			return err
-		}
-	}
-	if err := w.settle(); err != nil {
+	if err := w.decide(); err != nil {
 		return err
 	}
 	if err := w.equal(); err != nil {
@@ -63,12 +55,39 @@ func (w *world) rest() error {
 	return w.sound()
 }
 
+// decide answers what is held, one way on all handsets, until nothing is.
+func (w *world) decide() error {
+	accept := w.serial%2 == 0
+	for range 6 {
+		waits := false
+		for _, h := range w.handsets {
+			for _, r := range h.rows {
+				waits = waits || r.hold == 1 || r.held != nil
+			}
+			do := h.reject
+			if accept {
+				do = h.accept
+			}
+			if err := do(); err != nil {
+				return err
+			}
+		}
+		if !waits {
+			return nil
+		}
+		if err := w.settle(); err != nil {
+			return fmt.Errorf("after decisions (accept %v): %w", accept, err)
+		}
+	}
+	return fmt.Errorf("I6: something is held again and again (accept %v)", accept)
+}
+
 // everything is every event that still exists somewhere, by record.
 func (w *world) everything() map[record.ID]set {
 	all := map[record.ID]set{}
 	for _, h := range w.handsets {
 		for id, r := range h.rows {
-			all[id] = all[id].union(w.ledger.history(r.vid))
+			all[id] = all[id].union(w.ledger.history(r.vid)).union(w.ledger.history(r.held))
 		}
 	}
 	for id := range w.cloud.rows {
@@ -196,8 +215,20 @@ func (w *world) sound() error {
 			}
 		}
 	}
+	if err := w.cloud.scan(); err != nil {
+		return err
+	}
+	if n := len(w.cloud.damaged); n > 0 {
+		return fmt.Errorf("the cloud still serves %d damaged versions", n)
+	}
 	var found []string
-	if _, err := w.cloud.store.Verify(w.ctx, func(p cloudstore.Problem) { found = append(found, p.What) }); err != nil {
+	_, err := w.cloud.store.Verify(w.ctx, func(p cloudstore.Problem) {
+		// What was damaged and then dominated or set aside is kept as it is.
+		if !w.cloud.corrupted || !strings.Contains(p.What, "checksum") {
+			found = append(found, p.What)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	if len(found) > 0 {

@@ -154,6 +154,9 @@ func (c *place) committed(pushed map[record.ID][]record.VersionID) error {
 			if c.w.ledger.versions[vid] == nil {
 				return fmt.Errorf("version %s of %s was pushed, and no device has it", short(vid[:]), name(id))
 			}
+			if err := c.w.ledger.identities(c.w.ledger.versions[vid]); err != nil {
+				return err
+			}
 			before[id] = before[id].union(c.w.ledger.versions[vid].events)
 		}
 	}

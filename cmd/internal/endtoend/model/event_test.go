@@ -221,6 +221,21 @@ func (c *chronicle) fork(s set, old, fresh record.ReplicaID, acked, counter uint
 	return n
 }
 
+// untwinned leaves out of lost what two copies of one handset issued alike,
+// value and dot, before either knew of the other: it is one event.
+func (c *chronicle) untwinned(lost, have set) set {
+	for _, e := range c.of(lost) {
+		for _, o := range c.of(have) {
+			if o.kind == e.kind && o.key == e.key && o.value == e.value && o.replica == e.replica && o.counter == e.counter {
+				e.copies = append(e.copies, o.id)
+				lost = lost.minus(set(nil).with(e.id))
+				break
+			}
+		}
+	}
+	return lost
+}
+
 // kept reports whether s has the event or what became of it.
 func (c *chronicle) kept(s set, id int) bool {
 	return s.has(id) || slices.ContainsFunc(c.events[id].copies, func(i int) bool { return c.kept(s, i) })

@@ -45,8 +45,12 @@ type row struct {
 	vid       *record.VersionID
 	deleted   bool
 	dirty     bool
-	hold      int
+	hold      int // of what goes out
 	conflicts int
+
+	held  *record.VersionID // the join of what came and would take the record away
+	state int               // of held: 3 is rejected
+	over  bool              // held has seen all that vid has
 }
 
 // image is a copy of a handset's files.
@@ -123,7 +127,7 @@ func (h *handset) scan() (map[record.ID]row, record.ReplicaID, error) {
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return nil, replica, err
 	}
-	rows, err := h.db.Query("SELECT r.id, r.kind, r.vid, r.deleted, r.conflicts, d.n IS NOT NULL, coalesce(d.hold, 0) FROM record r LEFT JOIN dirty d ON d.n = r.n")
+	rows, err := h.db.Query("SELECT r.id, r.kind, r.vid, r.deleted, r.conflicts, d.n IS NOT NULL, coalesce(d.hold, 0), h.vid, coalesce(h.state, 0), coalesce(h.over, 0) FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN held h ON h.n = r.n")
 	if err != nil {
 		return nil, replica, err
 	}
@@ -132,13 +136,17 @@ func (h *handset) scan() (map[record.ID]row, record.ReplicaID, error) {
 	for rows.Next() {
 		var r row
 		var id string
-		var vid []byte
-		if err := rows.Scan(&id, &r.kind, &vid, &r.deleted, &r.conflicts, &r.dirty, &r.hold); err != nil {
+		var vid, held []byte
+		if err := rows.Scan(&id, &r.kind, &vid, &r.deleted, &r.conflicts, &r.dirty, &r.hold, &held, &r.state, &r.over); err != nil {
 			return nil, replica, err
 		}
 		if vid != nil {
 			r.vid = new(record.VersionID)
 			copy(r.vid[:], vid)
+		}
+		if held != nil {
+			r.held = new(record.VersionID)
+			copy(r.held[:], held)
 		}
 		rid, err := record.ParseID(id)
 		if err != nil {
@@ -213,36 +221,33 @@ type transition struct {
 
 func (t *transition) run() error {
 	h, l := t.h, t.h.w.ledger
-	same := t.now.vid != nil && t.old.vid != nil && *t.now.vid == *t.old.vid || t.now.vid == nil && t.old.vid == nil
+	same, sameHeld := equalIDs(t.now.vid, t.old.vid), equalIDs(t.now.held, t.old.held)
 	p := h.pending[t.id]
-	if same && len(t.in) == 0 && (p == nil || t.now.dirty) {
+	if same && sameHeld && len(t.in) == 0 && (p == nil || t.now.dirty) {
 		return nil
 	}
 	if t.now.vid == nil && t.old.vid != nil {
 		return fmt.Errorf("the version of %s is gone", name(t.id))
 	}
-	var k *known
-	if t.now.vid != nil {
-		if k = l.versions[*t.now.vid]; k == nil {
-			o, err := h.store.Version(context.Background(), t.id)
-			if err != nil {
-				return err
-			}
-			if o.VersionID != *t.now.vid {
-				return fmt.Errorf("version of %s is %s, and its row says %s", name(t.id), o.VersionID, t.now.vid)
-			}
-			k = &known{kind: o.Kind, id: t.id, vid: o.VersionID, version: o.Version}
+	k, err := t.read(t.now.vid, false)
+	if err != nil {
+		return err
+	}
+	held, err := t.read(t.now.held, true)
+	if err != nil {
+		return err
+	}
+	events, beside := l.history(t.old.vid), l.history(t.old.held)
+	if h.replica != t.was {
+		if !same && t.old.vid != nil {
+			events = l.fork(events, t.was, h.replica, k.version.Vector[t.was], k.version.Vector[h.replica])
+		}
+		if !sameHeld && held != nil && t.old.held != nil {
+			beside = l.fork(beside, t.was, h.replica, held.version.Vector[t.was], held.version.Vector[h.replica])
 		}
 	}
-	events := l.history(t.old.vid)
-	if !same && t.old.vid != nil && h.replica != t.was {
-		events = l.fork(events, t.was, h.replica, k.version.Vector[t.was], k.version.Vector[h.replica])
-	}
-	if p != nil && t.old.hold == 1 && t.newer() {
+	if p != nil && p.deleted && t.old.hold == 1 && (!t.now.dirty || t.now.hold != 1) && len(t.in) > 0 {
 		p.deleted = false // what came is newer than the deletion that was held
-		if base := t.base(); base != nil && !t.now.deleted && t.old.deleted == false {
-			p.fields = base.Lines()
-		}
 	}
 	if p != nil && !t.now.dirty {
 		delete(h.pending, t.id)
@@ -255,33 +260,125 @@ func (t *transition) run() error {
 	if h.purging && !same && p == nil && k.version.Purged() && !t.base().Purged() {
 		events = events.with(l.add(event{rec: t.id, kind: purge, replica: h.replica, counter: k.version.Vector[h.replica], past: events, by: h.name}).id)
 	}
+	// What came is in the version, or in what is set aside beside it.
+	all := events.union(beside)
+	aside := beside
 	for _, vid := range t.in {
-		came := l.versions[vid].events
-		if !t.aborted || !same {
-			events = events.union(came)
+		if t.aborted && same && sameHeld {
+			continue
+		}
+		in := l.versions[vid]
+		all = all.union(in.events)
+		if k.version.Vector.Includes(in.version.Vector) {
+			events = events.union(in.events)
+		} else {
+			aside = aside.union(in.events)
 		}
 	}
-	if same {
-		if had := l.history(t.now.vid); !events.minus(had).empty() {
-			return fmt.Errorf("I1: %s: a version came and was taken for known, but brought%s\n  here is %s%s", name(t.id), l.describe(events.minus(had)),
-				describe(k.version), l.describe(had))
+	if held == nil || h.w.ledger.versions[*t.now.vid] == nil && t.old.held != nil && k.version.Vector.Includes(l.versions[*t.old.held].version.Vector) {
+		events = all
+	}
+	if held != nil && !sameHeld && l.versions[held.vid] == nil {
+		held.events = aside
+		if err := l.rescues(held, h.name); err != nil {
+			return err
 		}
-		return nil
-	}
-	if old := l.versions[k.vid]; old != nil {
-		if a, b := old.events.minus(events), events.minus(old.events); !a.empty() || !b.empty() {
-			return fmt.Errorf("I1: %s: version %s is taken, which lacks%s\n  and has besides%s\n  it holds %s", name(t.id), short(k.vid[:]), l.describe(b), l.describe(a), describe(k.version))
+		if err := l.enter(held); err != nil {
+			return fmt.Errorf("set aside: %w\n  was %s", err, t.describeOld())
 		}
-		return nil
 	}
-	k.events = events
-	if err := l.rescues(k, h.name); err != nil {
-		return err
+	if !same && l.versions[k.vid] == nil {
+		k.events = events
+		if t.old.state == 3 && held == nil && !k.version.Dead() { // it may have been deleted here since
+			if err := t.rejected(k, events); err != nil {
+				return err
+			}
+		}
+		if err := l.rescues(k, h.name); err != nil {
+			return err
+		}
+		if err := l.enter(k); err != nil {
+			return fmt.Errorf("%w\n  was %s", err, t.describeOld())
+		}
+		if err := t.maimed(k); err != nil {
+			return err
+		}
 	}
-	if err := l.enter(k); err != nil {
-		return fmt.Errorf("%w\n  was %s", err, t.describeOld())
+	have := l.history(t.now.vid).union(l.history(t.now.held))
+	if lost := l.untwinned(all.minus(have), have); !lost.empty() {
+		return fmt.Errorf("I1: %s lacks%s\n  it is %s\n  was %s", name(t.id), l.describe(lost), describe(k.version), t.describeOld())
 	}
-	return t.maimed(k)
+	return nil
+}
+
+// read gives what the ledger knows of a version that the row has now, or what
+// the store says of it.
+func (t *transition) read(vid *record.VersionID, held bool) (*known, error) {
+	if vid == nil {
+		return nil, nil
+	}
+	if k := t.h.w.ledger.versions[*vid]; k != nil {
+		return k, nil
+	}
+	if held {
+		var b []byte
+		if err := t.h.db.QueryRow("SELECT version FROM held WHERE vid = ?", vid[:]).Scan(&b); err != nil {
+			return nil, err
+		}
+		v, err := record.Decode(b)
+		return &known{kind: t.now.kind, id: t.id, vid: *vid, version: v}, err
+	}
+	o, err := t.h.store.Version(context.Background(), t.id)
+	if err != nil {
+		return nil, err
+	}
+	if o.VersionID != *vid {
+		return nil, fmt.Errorf("version of %s is %s, and its row says %s", name(t.id), o.VersionID, vid)
+	}
+	return &known{kind: o.Kind, id: t.id, vid: o.VersionID, version: o.Version}, nil
+}
+
+// rejected makes events of what undoing a held deletion wrote: values that were
+// there on one side, under fresh dots. No key of the record may be missing.
+func (t *transition) rejected(k *known, past set) error {
+	l := t.h.w.ledger
+	possible := l.view(past).loose
+	for key, es := range l.view(l.history(t.old.vid)).values {
+		possible[key] = append(slices.Clone(possible[key]), es...)
+	}
+	add := func(e event) {
+		e.rec, e.replica, e.counter, e.past, e.by = t.id, t.h.replica, k.version.Vector[t.h.replica], past, t.h.name+" rejects"
+		k.events = k.events.with(l.add(e).id)
+	}
+	for _, key := range k.version.Keys() {
+		for i := range k.version.Fields[key] {
+			e := &k.version.Fields[key][i]
+			if l.dots[e.Dot] {
+				continue
+			}
+			value := valueOf(e.Line)
+			if !slices.ContainsFunc(possible[key], func(o *event) bool { return o.value == value }) {
+				return fmt.Errorf("%s: a reject wrote %s=%s, which nobody wrote", name(t.id), key, value)
+			}
+			add(event{kind: write, key: key, value: value})
+		}
+	}
+	add(event{kind: alive})
+	if b := t.base(); b != nil {
+		for _, key := range b.Keys() {
+			if len(k.version.Fields[key]) == 0 {
+				return fmt.Errorf("I6: %s: a reject left out %s: %s", name(t.id), key, describe(k.version))
+			}
+		}
+	}
+	return nil
+}
+
+func equalIDs(a, b *record.VersionID) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }
 
 func (t *transition) base() *record.Version {
@@ -296,19 +393,13 @@ func (t *transition) describeOld() string {
 	if b := t.base(); b != nil {
 		s = describe(b)
 	}
+	if t.old.held != nil {
+		s += "\n  held " + describe(t.h.w.ledger.versions[*t.old.held].version)
+	}
 	for _, vid := range t.in {
 		s += "\n  came " + describe(t.h.w.ledger.versions[vid].version)
 	}
 	return s
-}
-
-// newer reports whether something came that the row had not seen.
-func (t *transition) newer() bool {
-	base := t.base()
-	return slices.ContainsFunc(t.in, func(vid record.VersionID) bool {
-		v := t.h.w.ledger.versions[vid].version
-		return base == nil || !base.Vector.Includes(v.Vector)
-	})
 }
 
 // issue makes events of what the app wanted, against the version that it saw.
@@ -378,7 +469,7 @@ func (t *transition) maimed(k *known) error {
 	l := t.h.w.ledger
 	for _, vid := range inputs {
 		in := l.versions[vid]
-		if in.version.Dead() {
+		if in.version.Dead() || !in.events.minus(k.events).empty() { // or set aside beside it
 			continue
 		}
 		for _, key := range in.version.Keys() {
@@ -388,12 +479,13 @@ func (t *transition) maimed(k *known) error {
 			replaced := true
 			for _, e := range l.view(in.events).values[key] {
 				gone := slices.ContainsFunc(l.of(k.events), func(o *event) bool {
-					return o.past.has(e.id) && (o.kind == write || o.kind == remove) && o.key == key
+					return o.past.has(e.id) && ((o.kind == write || o.kind == remove) && o.key == key ||
+						o.kind == purge && in.events.minus(o.past).empty()) // purged as a whole: nothing was written beside it
 				})
 				replaced = replaced && gone
 			}
 			if !replaced {
-				return fmt.Errorf("I7: %s lives and has lost %s, which nobody removed: %s\n  of %s", name(t.id), key, describe(k.version), describe(in.version))
+				return fmt.Errorf("I7: %s lives and has lost %s, which nobody removed: %s\n  of %s\n  was %s%s", name(t.id), key, describe(k.version), describe(in.version), t.describeOld(), l.describe(k.events))
 			}
 		}
 	}
@@ -482,11 +574,14 @@ func hideCopy(path string) error {
 func (h *handset) digests() map[record.Kind]rangeset.Digest {
 	all := map[record.Kind]rangeset.Digest{}
 	for _, r := range h.rows {
-		if r.vid != nil {
-			d := all[r.kind]
+		d := all[r.kind]
+		if r.vid != nil && !(r.held != nil && r.over) {
 			d.Add(*r.vid)
-			all[r.kind] = d
 		}
+		if r.held != nil {
+			d.Add(*r.held)
+		}
+		all[r.kind] = d
 	}
 	return all
 }

@@ -12,8 +12,9 @@ import (
 type ledger struct {
 	chronicle
 	versions map[record.VersionID]*known
-	dots     map[record.Dot]string       // what each dot wrote
-	vectors  map[string]record.VersionID // by record and vector
+	dots     map[record.Dot]bool         // in any of them
+	sent     map[record.Dot]string       // what each dot wrote, of versions that left their device
+	vectors  map[string]record.VersionID // of those, by record and vector
 }
 
 // known is a version and the events that it must show.
@@ -26,7 +27,7 @@ type known struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{versions: map[record.VersionID]*known{}, dots: map[record.Dot]string{}, vectors: map[string]record.VersionID{}}
+	return &ledger{versions: map[record.VersionID]*known{}, dots: map[record.Dot]bool{}, sent: map[record.Dot]string{}, vectors: map[string]record.VersionID{}}
 }
 
 // events returns the events behind a version; nil is no version.
@@ -46,8 +47,10 @@ func (l *ledger) enter(k *known) error {
 		return nil
 	}
 	l.versions[k.vid] = k
-	if err := l.identities(k); err != nil {
-		return err
+	for _, es := range k.version.Fields {
+		for i := range es {
+			l.dots[es[i].Dot] = true
+		}
 	}
 	if err := l.shows(k); err != nil {
 		return fmt.Errorf("version %s of %s: %w\n  it holds %s\n  its events%s", short(k.vid[:]), name(k.id), err, describe(k.version), l.describe(k.events))
@@ -55,10 +58,12 @@ func (l *ledger) enter(k *known) error {
 	return nil
 }
 
-// identities is I5: a dot never has two values, a vector never two contents.
+// identities is I5: a dot never has two values, a vector never two contents. It
+// counts from when a version leaves its device: before that its dots move to
+// another replica when a copy of the device was faster (MERGE.md C5).
 func (l *ledger) identities(k *known) error {
 	key := name(k.id) + " " + describeVector(k.version.Vector)
-	if old, ok := l.vectors[key]; ok {
+	if old, ok := l.vectors[key]; ok && old != k.vid {
 		return fmt.Errorf("I5: versions %s and %s of %s have one vector %s:\n  %s\n  %s", short(old[:]), short(k.vid[:]), name(k.id),
 			describeVector(k.version.Vector), describe(l.versions[old].version), describe(k.version))
 	}
@@ -66,10 +71,10 @@ func (l *ledger) identities(k *known) error {
 	for field, es := range k.version.Fields {
 		for i := range es {
 			value := fmt.Sprintf("%s %s %s", name(k.id), field, describeEntry(&es[i]))
-			if old, ok := l.dots[es[i].Dot]; ok && old != value {
+			if old, ok := l.sent[es[i].Dot]; ok && old != value {
 				return fmt.Errorf("I5: one dot %s wrote two things: %s, and %s", describeDot(es[i].Dot), old, value)
 			}
-			l.dots[es[i].Dot] = value
+			l.sent[es[i].Dot] = value
 		}
 	}
 	return nil
@@ -111,17 +116,16 @@ func (l *ledger) shows(k *known) error {
 // rescues finds what a merge wrote by itself: values that stood outside any
 // purge's sight, given back beside an edit (MERGE.md W7). They become events.
 func (l *ledger) rescues(k *known, by string) error {
-	loose := l.view(k.events).loose
 	past := k.events
 	for _, field := range k.version.Keys() {
 		es := k.version.Fields[field]
 		for i := range es {
-			if _, seen := l.dots[es[i].Dot]; seen || !es[i].Rescued {
+			if l.dots[es[i].Dot] || !es[i].Rescued {
 				continue
 			}
 			value := valueOf(es[i].Line)
-			if !slices.ContainsFunc(loose[field], func(e *event) bool { return e.value == value }) {
-				return fmt.Errorf("%s: a merge wrote %s=%s, which nobody wrote: %s", name(k.id), field, value, describe(k.version))
+			if !slices.ContainsFunc(l.of(past), func(e *event) bool { return e.kind == write && e.key == field && e.value == value }) {
+				return fmt.Errorf("%s: a merge wrote %s=%s, which nobody wrote: %s%s", name(k.id), field, value, describe(k.version), l.describe(past))
 			}
 			e := l.add(event{rec: k.id, kind: write, key: field, value: value, rescued: true,
 				replica: es[i].Dot.Replica, counter: es[i].Dot.Counter, past: past, by: by})

@@ -328,14 +328,12 @@ func (h *handset) deleteAll(n int) error {
 	return nil
 }
 
-// accept lets held deletions go.
+// accept lets held deletions go, and those in that came.
 func (h *handset) accept() error {
 	if _, err := h.store.AcceptHeld(h.w.ctx, ""); err != nil {
 		return err
 	}
-	var err error
-	h.rows, h.replica, err = h.scan()
-	return err
+	return h.settled(nil, false)
 }
 
 // reject undoes what is held.
