@@ -168,3 +168,48 @@ func TestHoldEndsByEdit(t *testing.T) {
 		t.Errorf("edited elsewhere: %+v", r)
 	}
 }
+
+// An edit from elsewhere of a record that was emptied here, and is held, stands
+// beside it; nothing written here is lost before a person decides.
+func TestEditOfAnEmptiedRecordThatIsHeld(t *testing.T) {
+	for _, accept := range []bool{true, false} {
+		dir := t.TempDir()
+		c, s := filled(t, dir, 40, Options{})
+		other := openTest(t, t.TempDir(), Options{})
+		c.sync(t, other)
+		id := testHasher{}.RecordID(record.Contacts, "h7")
+		mustShell(t, dir, "DELETE FROM contact_phones; UPDATE contacts SET name = '', note = 'x', given_name = NULL, family_name = NULL")
+		c.sync(t, s)
+		setLine(t, other, id, "BDAY", "BDAY:19700101")
+		c.sync(t, other)
+		c.sync(t, s)
+		if n := held(t, s); n != 40 {
+			t.Errorf("%d held", n)
+		}
+		r, err := s.Get(t.Context(), id)
+		must(t, err)
+		if lineOf(r, "FN") == "FN:Name 7" || lineOf(r, "NOTE") != "NOTE:x" || lineOf(r, "BDAY") != "BDAY:19700101" {
+			t.Errorf("while held: %+v", r)
+		}
+		if accept {
+			_, err = s.AcceptHeld(t.Context(), "")
+		} else {
+			_, err = s.RejectHeld(t.Context(), "")
+		}
+		must(t, err)
+		c.sync(t, s)
+		c.sync(t, other)
+		_, err = other.AcceptHeld(t.Context(), "")
+		must(t, err)
+		c.sync(t, other)
+		c.sync(t, s)
+		c.equal(t, s, other)
+		for _, d := range []*Store{s, other} {
+			r, err := d.Get(t.Context(), id)
+			must(t, err)
+			if lineOf(r, "BDAY") != "BDAY:19700101" || (lineOf(r, "FN") == "FN:Name 7") == accept || (lineOf(r, "NOTE") == "NOTE:x") != accept {
+				t.Errorf("accept %v: %+v", accept, r)
+			}
+		}
+	}
+}
