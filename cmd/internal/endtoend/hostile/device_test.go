@@ -114,6 +114,21 @@ func (d *device) verify() {
 	}
 }
 
+// run starts the agent as `sidekeep run` does.
+func (d *device) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.mu.Lock()
+	d.cancel, d.done = cancel, make(chan struct{})
+	done := d.done
+	d.mu.Unlock()
+	go func() {
+		defer close(done)
+		if err := d.agent.Run(ctx); err != nil {
+			d.t.Errorf("%s: run: %v", d.name, err)
+		}
+	}()
+}
+
 func (d *device) stop() {
 	d.mu.Lock()
 	cancel, done := d.cancel, d.done
@@ -197,6 +212,15 @@ func uids(names []string) []record.ID {
 		ids[i] = uid(n)
 	}
 	return ids
+}
+
+func (d *device) get(name string) localstore.Record {
+	d.t.Helper()
+	r, err := d.store.Get(context.Background(), uid(name))
+	if err != nil {
+		d.t.Fatalf("%s: get %s: %v", d.name, name, err)
+	}
+	return r
 }
 
 // line returns the content line of a field, "" if there is none.
