@@ -23,14 +23,19 @@ const (
 
 // ImportResult is the record that an object became.
 type ImportResult struct {
-	ID      record.ID
-	Outcome Outcome
+	ID        record.ID
+	Outcome   Outcome
+	Deleted   bool // it is in the trash and stays there: what was deleted is not brought back by the same content
+	Undeleted bool // it was in the trash, and other content than was imported brought it back
 }
 
 // Import stores objects, in one transaction: all are durable when it returns
 // without an error, and none otherwise. Give it some hundreds at a time. An
-// object whose UID is known changes that record; importing a file twice
-// changes nothing. One that was deleted comes back.
+// object whose UID is known changes that record. What was imported before
+// changes nothing, whatever happened to the record since: it was edited, or
+// deleted. Nor does what is no newer than a record that came from another
+// device, by SEQUENCE, REV, LAST-MODIFIED or DTSTAMP. A deleted record comes
+// back only with other content than was imported.
 func (s *Store) Import(ctx context.Context, objects []pim.Object) ([]ImportResult, error) {
 	results := make([]ImportResult, len(objects))
 	err := s.write(ctx, false, func(t *tx) error {
@@ -52,37 +57,102 @@ func (s *Store) Import(ctx context.Context, objects []pim.Object) ([]ImportResul
 }
 
 func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
-	id, own := pim.OwnID(o.UID)
-	if !own {
-		id = t.s.hash.RecordID(o.Kind, o.UID)
-	}
+	id := t.s.importID(o.Kind, o.UID)
 	fields, err := t.withBlobs(o)
 	if err != nil {
 		return ImportResult{}, err
 	}
 	r, err := t.rowByID(id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return ImportResult{}, err
-	case r == nil:
-		return ImportResult{id, Created}, t.edited(&row{id: id, kind: o.Kind}, fields, false)
-	case r.kind != o.Kind:
+	}
+	hash := pim.ContentHash(o.Kind, fields)
+	if o.FileUID != "" { // an earlier import can have given the UID to this one
+		named := t.s.importID(o.Kind, o.FileUID)
+		if known, _, err := t.wasImported(named, hash); err != nil {
+			return ImportResult{}, err
+		} else if other, err := t.rowByID(named); err != nil || known && other != nil {
+			return ImportResult{ID: named, Outcome: Unchanged, Deleted: err == nil && other.deleted}, err
+		}
+	}
+	if r == nil {
+		if err := t.edited(&row{id: id, kind: o.Kind}, fields, false); err != nil {
+			return ImportResult{}, err
+		}
+		return ImportResult{ID: id, Outcome: Created}, t.noteImport(id, hash)
+	}
+	if r.kind != o.Kind {
 		return ImportResult{}, fmt.Errorf("record %s is of another kind", id)
+	}
+	if o.ByContent { // it began as this very content: what happened since is newer
+		return ImportResult{ID: id, Outcome: Unchanged, Deleted: r.deleted}, nil
+	}
+	known, others, err := t.wasImported(id, hash)
+	if err != nil {
+		return ImportResult{}, err
+	}
+	if known {
+		return ImportResult{ID: id, Outcome: Unchanged, Deleted: r.deleted}, nil
 	}
 	old, err := r.fields(r.kind)
 	if err != nil {
 		return ImportResult{}, fmt.Errorf("record %s: %w", id, err)
 	}
-	if o.ByContent {
-		// It began as this very content: edits since then are newer.
-		fields = old
-	} else {
-		fields = pim.Merge(o.Kind, old, fields)
+	own, err := t.rowByID(t.s.importID(o.Kind, o.ContentUID()))
+	switch {
+	case err != nil:
+		return ImportResult{}, err
+	case own != nil && own.kind == o.Kind: // kept as a record of its own by an earlier import
+		return ImportResult{ID: own.id, Outcome: Unchanged, Deleted: own.deleted}, nil
 	}
-	if !r.deleted && sameFields(old, fields) {
-		return ImportResult{id, Unchanged}, nil
+	merged := pim.Merge(o.Kind, old, fields)
+	if sameFields(old, merged) {
+		return ImportResult{ID: id, Outcome: Unchanged, Deleted: r.deleted}, t.noteImport(id, hash)
 	}
-	return ImportResult{id, Changed}, t.edited(r, fields, false)
+	if len(old) > 0 && notNewer(o.Kind, old, fields, others) {
+		return ImportResult{ID: id, Outcome: Unchanged, Deleted: r.deleted}, nil
+	}
+	result := ImportResult{ID: id, Outcome: Changed, Undeleted: r.deleted}
+	if err := t.edited(r, merged, false); err != nil {
+		return ImportResult{}, err
+	}
+	return result, t.noteImport(id, hash)
+}
+
+// importID is the record that a UID stands for.
+func (s *Store) importID(kind record.Kind, uid string) record.ID {
+	if id, own := pim.OwnID(uid); own {
+		return id
+	}
+	return s.hash.RecordID(kind, uid)
+}
+
+// notNewer reports whether what an import brings is an older revision than what
+// is stored. Where this device never imported the record, which then came from
+// another one, one of the same age is the one that the record began as.
+func notNewer(kind record.Kind, old, fresh []record.Field, imported bool) bool {
+	a, b := pim.RevisionOf(kind, fresh), pim.RevisionOf(kind, old)
+	if imported {
+		order, ok := a.Compare(b)
+		return ok && order < 0
+	}
+	order, ok := a.CompareStamps(b)
+	return ok && order <= 0
+}
+
+// wasImported reports whether this very content was imported into a record on
+// this device, and whether any was.
+func (t *tx) wasImported(id record.ID, hash [16]byte) (this, any bool, err error) {
+	n, err := t.count("SELECT count(*) FROM imported WHERE id = ? AND hash = ?", id.String(), hash[:])
+	if err != nil || n > 0 {
+		return n > 0, n > 0, err
+	}
+	n, err = t.count("SELECT count(*) FROM imported WHERE id = ?", id.String())
+	return false, n > 0, err
+}
+
+func (t *tx) noteImport(id record.ID, hash [16]byte) error {
+	return t.exec("INSERT INTO imported (id, hash) VALUES (?, ?) ON CONFLICT DO NOTHING", id.String(), hash[:])
 }
 
 // withBlobs returns the fields of an object with its large values stored.

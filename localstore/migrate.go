@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,12 +38,21 @@ func (s *Store) migrate(ctx context.Context) error {
 			return err
 		}
 		s.Log.Info("the database has a new format", "from", have, "to", formatVersion)
-		return t.setMeta(metaFormat, formatVersion)
+		return t.setFormat()
 	})
 	if err != nil {
 		return fmt.Errorf("bring the database to format %d: %w", formatVersion, err)
 	}
 	return nil
+}
+
+// setFormat stores the format of this program. The mark in table erase lets it
+// past the trigger that keeps other programs from it.
+func (t *tx) setFormat() error {
+	return errors.Join(
+		t.exec("INSERT INTO erase (n) SELECT -1 WHERE NOT EXISTS (SELECT 1 FROM erase WHERE n = -1)"),
+		t.setMeta(metaFormat, formatVersion),
+		t.exec("DELETE FROM erase WHERE n = -1"))
 }
 
 // makeRoom clears the names that the formats after one take. A program's table

@@ -203,7 +203,7 @@ func (t *tx) drop(o object) error {
 // cloud's, and reconcile brings the records back.
 func (t *tx) refill(tables []string, guards bool) error {
 	if slices.Contains(tables, "meta") {
-		if err := errors.Join(t.setMeta(metaFormat, formatVersion), t.setMeta(metaRan, 0)); err != nil {
+		if err := errors.Join(t.setFormat(), t.setMeta(metaRan, 0)); err != nil {
 			return err
 		}
 		// Places in the outbox go on after the highest one.

@@ -136,7 +136,7 @@ func TestOtherFormats(t *testing.T) {
 	s, err := Open(t.Context(), dir, Options{Hasher: testHasher{}})
 	must(t, err)
 	must(t, s.Close())
-	mustShell(t, dir, fmt.Sprintf("UPDATE meta SET value = %d WHERE key = 'format'", formatVersion+1))
+	mustShell(t, dir, fmt.Sprintf("INSERT INTO erase VALUES (-1); UPDATE meta SET value = %d WHERE key = 'format'; DELETE FROM erase", formatVersion+1))
 	_, err = Open(t.Context(), dir, Options{Hasher: testHasher{}})
 	var newer *NewerFormatError
 	if !errors.As(err, &newer) || newer.Have != formatVersion+1 || newer.Know != formatVersion {

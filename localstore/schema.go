@@ -17,6 +17,7 @@ var lastFiles = [...]string{
 	1: "sql/007_notes_pictures.sql",
 	2: "sql/008_holds.sql",
 	3: "sql/009_history.sql",
+	4: "sql/010_imported_guards.sql",
 }
 
 // formatVersion is the format that this program writes. It only goes up.

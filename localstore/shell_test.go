@@ -88,7 +88,7 @@ lines');
  UPDATE contact_emails SET address = 'b@example.org';
  UPDATE contact_addresses SET country = 'DK', street = 'Road 2';`)
 	r = getText(t, s, id1)
-	wantLine(t, r, "FN", "FN:Ann Cee")
+	wantLine(t, r, "FN", "FN:Ann Bee") // N is another line
 	wantLine(t, r, "N", "N:Cee;Ann;;;")
 	wantLine(t, r, "NOTE", "")
 	var lines []string

@@ -21,6 +21,9 @@ type Object struct {
 	// A stored record of that UID began as this very content, so an import
 	// leaves it as it is now: edits since then are newer.
 	ByContent bool
+	// FileUID is the UID of the file where another file of the import has it for
+	// something else, and UID was made from the content instead (Run).
+	FileUID string
 	// Fields in the order of the record's lines. Field.Blob is nil: the store
 	// fills it for the keys that Blobs names.
 	Fields []record.Field

@@ -29,11 +29,15 @@ func Pair(kind record.Kind, old, fresh []record.Field) []record.Field {
 // Merge gives the fields of a stored record after an import brought fresh for
 // it: Pair, but an event that comes as overrides only (no main component)
 // changes just those and keeps the stored main component, its other overrides
-// and the calendar around it.
+// and the calendar around it. A main component that comes for overrides that
+// are stored alone completes them.
 func Merge(kind record.Kind, old, fresh []record.Field) []record.Field {
 	paired := Pair(kind, old, fresh)
-	if kind == record.Contacts || !hasMain(old) || hasMain(fresh) {
+	if kind == record.Contacts || hasMain(old) && hasMain(fresh) {
 		return paired
+	}
+	if hasMain(fresh) {
+		return append(paired, otherOverrides(old, paired)...)
 	}
 	replaced := map[string]bool{}
 	out := slices.Clone(old)
@@ -60,6 +64,22 @@ func Merge(kind record.Kind, old, fresh []record.Field) []record.Field {
 		}
 	}
 	return out
+}
+
+// otherOverrides gives the fields of the overrides in old that fresh has not.
+func otherOverrides(old, fresh []record.Field) []record.Field {
+	has := map[string]bool{}
+	for i := range fresh {
+		path, leaf := splitKey(fresh[i].Key)
+		if p := mainPath(path, leaf); p != nil {
+			has[*p] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(old), func(f record.Field) bool {
+		path, leaf := splitKey(f.Key)
+		p := mainPath(path, leaf)
+		return p == nil || has[*p]
+	})
 }
 
 func hasMain(fields []record.Field) bool {

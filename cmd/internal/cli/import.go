@@ -28,8 +28,15 @@ func (a *app) importCommand() *cobra.Command {
 notes (.txt, .md) and pictures (JPEG, PNG, GIF, WebP, HEIC), and folders with all
 they hold. What a file is, is told by its content.
 
-Importing a file twice, or on two devices, makes no duplicates. Where a file is
-broken, a line 'FILE:LINE: reason' says so and the rest is imported: 'repaired'
+Importing a file twice, or on two devices, makes no duplicates. What was imported
+before changes nothing, whatever happened since: edits stay, and what was deleted
+stays deleted ('sidekeep undelete' brings it back). A changed file changes its
+records, and brings back those that were deleted, which is said; but nothing
+that is no newer, by its SEQUENCE, REV or LAST-MODIFIED, than what came from
+another device. Two files of one import that have one UID for different things
+give two records, unless one is a newer revision, which wins; that is said too.
+
+Where a file is broken, a line 'FILE:LINE: reason' says so and the rest is imported: 'repaired'
 means that nothing was lost, 'refused' that something was not taken. Files in a
 folder that are none of these are skipped and named.
 
@@ -73,6 +80,16 @@ type importSummary struct {
 	Complete bool                          `json:"complete"` // false when the import was stopped
 	Kinds    map[record.Kind]*importCounts `json:"kinds"`
 	Problems []importProblem               `json:"problems"`
+	Records  []importRecord                `json:"records"` // those that were changed, and deleted ones that were met
+}
+
+// importRecord is a record that was there before the import and is worth a look.
+type importRecord struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Outcome string `json:"outcome"` // changed; undeleted: other content brought it back; deleted: it was met in the trash and stays there
 }
 
 const skipped = "skipped" // an outcome beside repaired and refused
@@ -87,12 +104,14 @@ type importer struct {
 	places  []importProblem // file and line of each object of the batch
 	bytes   int64
 	records int // stored so far
+	trashed int // met in the trash and left there
+	run     pim.Run
 }
 
 func (a *app) importPaths(ctx context.Context, s *localstore.Store, paths []string) error {
 	m := &importer{app: a, store: s, p: newProgress(a.stderr)}
 	m.sum.Kinds = make(map[record.Kind]*importCounts)
-	m.sum.Problems = []importProblem{}
+	m.sum.Problems, m.sum.Records = []importProblem{}, []importRecord{}
 	files, err := findFiles(ctx, paths)
 	for i, f := range files {
 		if err != nil {
@@ -162,6 +181,10 @@ func (m *importer) take(ctx context.Context, path string, o pim.Object) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if why := m.run.Take(path, &o); why != "" {
+		m.sum.Repaired++
+		m.list(importProblem{path, o.Line, why, string(pim.Repaired)})
+	}
 	m.batch = append(m.batch, o)
 	m.places = append(m.places, importProblem{File: path, Line: o.Line, Outcome: string(pim.Refused)})
 	for _, f := range o.Fields {
@@ -186,7 +209,7 @@ func (m *importer) flush(ctx context.Context) error {
 	m.batch, m.places, m.bytes = nil, nil, 0
 	results, err := m.store.Import(ctx, batch)
 	if err == nil {
-		m.count(batch, results)
+		m.count(batch, places, results)
 		return nil
 	}
 	if !ofOneObject(err) {
@@ -196,7 +219,7 @@ func (m *importer) flush(ctx context.Context) error {
 		results, err := m.store.Import(ctx, batch[i:i+1])
 		switch {
 		case err == nil:
-			m.count(batch[i:i+1], results)
+			m.count(batch[i:i+1], places[i:i+1], results)
 		case ofOneObject(err):
 			places[i].Reason = reason(err)
 			m.problem(places[i])
@@ -219,13 +242,14 @@ func ofOneObject(err error) bool {
 	return true
 }
 
-func (m *importer) count(batch []pim.Object, results []localstore.ImportResult) {
+func (m *importer) count(batch []pim.Object, places []importProblem, results []localstore.ImportResult) {
 	for i, r := range results {
 		c := m.sum.Kinds[batch[i].Kind]
 		if c == nil {
 			c = &importCounts{}
 			m.sum.Kinds[batch[i].Kind] = c
 		}
+		m.note(batch[i].Kind, places[i], r)
 		switch r.Outcome {
 		case localstore.Created:
 			c.Created++
@@ -237,6 +261,26 @@ func (m *importer) count(batch []pim.Object, results []localstore.ImportResult) 
 	}
 	m.records += len(results)
 	m.p.show("importing: %s", count(m.records, "record"))
+}
+
+// note keeps a record that the import changed, or met in the trash.
+func (m *importer) note(kind record.Kind, at importProblem, r localstore.ImportResult) {
+	outcome := string(r.Outcome)
+	switch {
+	case r.Undeleted:
+		outcome = "undeleted"
+		if !m.app.json {
+			m.p.line("%s:%d: it had been deleted; other content than before brought it back (record %s)", at.File, at.Line, r.ID)
+		}
+	case r.Deleted:
+		outcome = "deleted"
+		m.trashed++
+	case r.Outcome != localstore.Changed:
+		return
+	}
+	if m.app.json {
+		m.sum.Records = append(m.sum.Records, importRecord{at.File, at.Line, r.ID.String(), string(kind), outcome})
+	}
 }
 
 // problem counts and lists a problem that no report has counted.
@@ -273,6 +317,11 @@ func (m *importer) print() error {
 	}
 	if len(t.rows) > 0 {
 		if err := t.print(m.app.stdout); err != nil {
+			return err
+		}
+	}
+	if m.trashed > 0 {
+		if _, err := fmt.Fprintf(m.app.stdout, "%s in the trash, not brought back: 'sidekeep undelete' does\n", count(m.trashed, "record")); err != nil {
 			return err
 		}
 	}
