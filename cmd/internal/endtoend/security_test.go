@@ -112,7 +112,7 @@ func TestFullCloudAsksToComeBack(t *testing.T) {
 	a, b := person.join(t, "a", c.URL), person.join(t, "b", c.URL)
 	a.run()
 	a.waitLive()
-	if err := b.trySync(3 * time.Second); !errors.Is(err, agent.ErrNotReachable) {
+	if err := b.trySync(3 * time.Second); !errors.Is(err, agent.ErrCloudFails) {
 		t.Errorf("got %v", err)
 	}
 	a.stop()

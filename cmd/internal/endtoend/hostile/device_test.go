@@ -114,21 +114,6 @@ func (d *device) verify() {
 	}
 }
 
-// run starts the agent as `sidekeep run` does.
-func (d *device) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	d.mu.Lock()
-	d.cancel, d.done = cancel, make(chan struct{})
-	done := d.done
-	d.mu.Unlock()
-	go func() {
-		defer close(done)
-		if err := d.agent.Run(ctx); err != nil {
-			d.t.Errorf("%s: run: %v", d.name, err)
-		}
-	}()
-}
-
 func (d *device) stop() {
 	d.mu.Lock()
 	cancel, done := d.cancel, d.done

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"sidekeep/agent"
 	"sidekeep/syncproto"
@@ -183,17 +182,6 @@ func (k *talk) flood(next func(i int) syncproto.Message) {
 	k.l.wg.Go(func() {
 		for i := 0; k.ctx.Err() == nil; i++ {
 			k.toDevice(next(i))
-		}
-	})
-}
-
-// later does something after a while, if the device is still there.
-func (k *talk) later(d time.Duration, f func()) {
-	k.l.wg.Go(func() {
-		select {
-		case <-time.After(d):
-			f()
-		case <-k.ctx.Done():
 		}
 	})
 }

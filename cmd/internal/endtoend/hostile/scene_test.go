@@ -18,9 +18,8 @@ type lie struct {
 
 // scene is what a script may use: what the cloud ever got.
 type scene struct {
-	t    *testing.T
-	old  []syncproto.BatchItem // every version that ever came to the cloud, oldest first
-	last *syncproto.Welcome
+	t   *testing.T
+	old []syncproto.BatchItem // every version that ever came to the cloud, oldest first
 }
 
 func (s *scene) kindOf(it syncproto.BatchItem) record.Kind {
