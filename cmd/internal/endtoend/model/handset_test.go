@@ -366,7 +366,8 @@ func (t *transition) rejected(k *known, past set) error {
 	add(event{kind: alive})
 	if b := t.base(); b != nil {
 		for _, key := range b.Keys() {
-			if len(k.version.Fields[key]) == 0 {
+			removed := slices.ContainsFunc(l.of(past), func(o *event) bool { return o.kind == remove && o.key == key })
+			if len(k.version.Fields[key]) == 0 && !removed {
 				return fmt.Errorf("I6: %s: a reject left out %s: %s", name(t.id), key, describe(k.version))
 			}
 		}
