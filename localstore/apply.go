@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"sidekeep/localstore/pim"
 	"sidekeep/localstore/record"
 )
 
@@ -89,7 +88,7 @@ func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error 
 		return errForked
 	}
 	t.receive(in.Version.Vector)
-	if r.hold == holdHeld && r.deleted && !base.Vector.Includes(in.Version.Vector) {
+	if r.hold == holdHeld && !base.Vector.Includes(in.Version.Vector) {
 		start := m.counter
 		_, next, _, err := t.merged(r, base, in.Version, m)
 		m.counter = start
@@ -186,62 +185,22 @@ func (r *row) ackedOf(base *record.Version, own record.ReplicaID) uint64 {
 }
 
 // rebase puts a version under the document of a row that stays dirty, because
-// it is held or can not be minted. What the version changed and the document
-// did not is taken into the document, so that minting does not undo it.
+// it is held or can not be minted.
 func (t *tx) rebase(r *row, v *record.Version, id record.VersionID) error {
 	fields := shown(r.kind, v)
 	d, err := makeDocument(r.kind, fields)
 	if err != nil {
 		return err
 	}
-	local, err := r.fields(r.kind)
-	if err != nil {
-		return err
-	}
-	var base []record.Field
-	if r.before != nil {
-		if base, err = r.before.fields(r.kind); err != nil {
-			return err
-		}
-	}
-	edited := overlay(base, local, fields)
-	if r.document, err = makeDocument(r.kind, edited); err != nil {
-		return err
-	}
-	c := pim.ColumnsOf(r.kind, edited)
 	state := encodeState(v, fields)
 	if err := t.replaceVersion(r, v, id); err != nil {
 		return err
 	}
 	r.state, r.before, r.wasDeleted = state, &d, v.Dead()
 	return errors.Join(
-		t.exec("UPDATE record SET doc = ?, par = ?, raw = ?, vid = ?, state = ?, conflicts = ?, title = ?, sort = ?, start_utc = ?, end_utc = ?, due_utc = ? WHERE n = ?",
-			r.doc, text(r.par), r.raw, id[:], state, len(conflictKeys(r.kind, v, fields)), c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due), r.n),
-		t.phones(r, c.Digits), t.text(r, c),
+		t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", id[:], state, len(conflictKeys(r.kind, v, fields)), r.n),
 		t.exec("UPDATE dirty SET doc = ?, par = ?, raw = ?, deleted = ? WHERE n = ?", d.doc, text(d.par), d.raw, r.wasDeleted, r.n),
 		t.addRefs(r.n, v.Chunks()))
-}
-
-// overlay gives the fields of a document that was edited from base to local,
-// and meanwhile changed from base to theirs elsewhere: theirs, but for the keys
-// that were edited here.
-func overlay(base, local, theirs []record.Field) []record.Field {
-	var out []record.Field
-	for i := range local {
-		k := local[i].Key
-		if !sameFields(keyOf(base, k), local[i:i+1]) {
-			out = append(out, local[i])
-		} else {
-			out = append(out, keyOf(theirs, k)...)
-		}
-	}
-	for i := range theirs {
-		k := theirs[i].Key
-		if keyOf(local, k) == nil && keyOf(base, k) == nil {
-			out = append(out, theirs[i])
-		}
-	}
-	return out
 }
 
 // dequeue notes that the cloud has the row's version.
