@@ -16,6 +16,7 @@ import (
 	"sidekeep/localstore"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
+	"sidekeep/syncproto/ws"
 )
 
 // Config is what an Agent needs. Store, Identity and CloudURL are required.
@@ -34,8 +35,11 @@ type Config struct {
 	// Home is the folder of the control socket and of what is remembered between
 	// runs (which protocol version the cloud spoke, the last good time). ""
 	// means no socket, and nothing is remembered.
-	Home        string
-	TLS         *tls.Config // base configuration of TLS; nil means the system's roots
+	Home string
+	TLS  *tls.Config // base configuration of TLS; nil means the system's roots
+	// Pins, if there are any, replace all other checks of the cloud's certificate:
+	// it must be of one of these keys.
+	Pins        []ws.Pin
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log         *slog.Logger     // nil discards
 	Now         func() time.Time // nil means time.Now

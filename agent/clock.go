@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"runtime/debug"
 	"time"
+
+	"sidekeep/syncproto/ws"
 )
 
 // epochOfCode is a time that has certainly passed; a clock before it is dead.
@@ -48,6 +50,9 @@ func (a *Agent) tlsConfig(leaf **x509.Certificate) *tls.Config {
 	}
 	c.MinVersion = tls.VersionTLS13
 	c.Time = a.now
+	if len(a.cfg.Pins) > 0 {
+		ws.Pinned(c, a.cfg.Pins...)
+	}
 	next := c.VerifyConnection
 	c.VerifyConnection = func(s tls.ConnectionState) error {
 		if next != nil {

@@ -188,7 +188,7 @@ func (a *Agent) unreachable(err error) error {
 		return fmt.Errorf("%w: %w: %w", ErrNotReachable, ErrNoCloud, err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("%w: %w: this device believes that it is %s: %w", ErrNotReachable, ErrCertificate, a.now().UTC().Format(time.DateOnly), err)
-	case errors.As(err, &cert):
+	case errors.As(err, &cert), errors.Is(err, ws.ErrPin):
 		return fmt.Errorf("%w: %w: %w", ErrNotReachable, ErrCertificate, err)
 	}
 	return fmt.Errorf("%w: %w", ErrNotReachable, err)

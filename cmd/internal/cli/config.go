@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sidekeep/localstore"
+	"sidekeep/syncproto/ws"
 )
 
 // configFile holds what a person chose at init or join. It may be edited by
@@ -26,6 +27,12 @@ type config struct {
 	Name       string `json:"name,omitempty"`        // what the person calls this device
 	AllowPlain bool   `json:"allow_plain,omitempty"` // ws:// beyond loopback was agreed to
 	Create     bool   `json:"create,omitempty"`      // made by init: may create the account on a cloud
+	// Keys of the cloud's certificate, like sha256/...; they replace authority, name and dates.
+	Pins []string `json:"pins,omitempty"`
+	// Data is the absolute path of the data folder; "" means data in the home folder.
+	Data string `json:"data,omitempty"`
+	// AppsGroup is the group, by name or number, that shares the data folder.
+	AppsGroup string `json:"apps_group,omitempty"`
 	// What may be deleted or emptied in a day without a person's word: so many
 	// records of a kind, or so many percent of them; 0 means the default.
 	BrakeMin     int `json:"brake_min,omitempty"`
@@ -48,7 +55,29 @@ func readConfig(dir string) (config, error) {
 	if c.Cloud, err = cloudURL(c.Cloud, c.AllowPlain); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
+	if _, err := c.pins(); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if c.Data != "" && !filepath.IsAbs(c.Data) {
+		return c, fmt.Errorf("%s: data: %q is not an absolute path", path, c.Data)
+	}
+	if c.AppsGroup != "" && c.Data == "" {
+		return c, fmt.Errorf("%s: apps_group without data: the apps can not enter the home folder", path)
+	}
 	return c, nil
+}
+
+// pins reads the pins of the cloud's key.
+func (c *config) pins() ([]ws.Pin, error) {
+	var pins []ws.Pin
+	for _, text := range c.Pins {
+		p, err := ws.ParsePin(text)
+		if err != nil {
+			return nil, usagef("%v; 'sidekeep-cloud serve' logs the one of its certificate", err)
+		}
+		pins = append(pins, p)
+	}
+	return pins, nil
 }
 
 // brakeFlags gives cmd flags for the limits of the brake, and returns what puts

@@ -15,6 +15,7 @@ import (
 // agentConfig is what the sync engine of a home needs. folder is where it
 // remembers and listens; "" for an agent that does neither.
 func (h *home) agentConfig(s *localstore.Store, folder string, log *slog.Logger) agent.Config {
+	pins, _ := h.config.pins() // read before
 	return agent.Config{
 		Store:      s,
 		Identity:   h.identity,
@@ -22,6 +23,7 @@ func (h *home) agentConfig(s *localstore.Store, folder string, log *slog.Logger)
 		CloudURL:   h.config.Cloud,
 		Create:     h.config.Create,
 		AllowPlain: h.config.AllowPlain,
+		Pins:       pins,
 		Home:       folder,
 		Log:        log,
 	}

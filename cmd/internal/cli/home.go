@@ -18,7 +18,7 @@ import (
 //	agent.lock    held by the process that syncs
 //	agent.json    what the agent remembers between runs
 //	agent.sock    control socket of `sidekeep run`
-//	data/         sidekeep.db, the only part that other programs open
+//	data/         sidekeep.db, the only part that other programs open; may be elsewhere (share.go)
 //	unfinished/   an init, join or restore that is under way, or was cut short
 //	unfinished-backup/, backup.lock  of a back-up that is being made
 //
@@ -38,7 +38,13 @@ type home struct {
 	lock     *lock // agent lock, while this process holds it
 }
 
-func (h *home) data() string { return filepath.Join(h.dir, dataDir) }
+// data is the data folder: the configured one, or the one in the home folder.
+func (h *home) data() string {
+	if h.config.Data != "" && !h.staged() {
+		return h.config.Data
+	}
+	return filepath.Join(h.dir, dataDir)
+}
 
 // staged reports whether the home is still in the making.
 func (h *home) staged() bool { return filepath.Base(h.dir) == stageDir }

@@ -25,18 +25,32 @@ type cloudFlags struct {
 	cloud      string
 	name       string
 	allowPlain bool
+	pins       []string
+	share      shareFlags
 }
 
 func (f *cloudFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.cloud, "cloud", "", "`address` of the cloud, like wss://cloud.example.org (required)")
 	cmd.Flags().StringVar(&f.name, "name", "", "what you call this device; it stays on the device")
 	cmd.Flags().BoolVar(&f.allowPlain, "allow-plain", false, allowPlainHelp)
+	cmd.Flags().StringArrayVar(&f.pins, "pin", nil, "`key` of the cloud's certificate, like sha256/..., as 'sidekeep-cloud serve' logs it; replaces authority, name and dates; may be given several times")
+	cmd.Flags().StringVar(&f.share.data, "data", "", "`folder` of the database, if not in the home folder; it must have none yet")
+	cmd.Flags().StringVar(&f.share.group, "apps-group", "", "`group` of the apps that share the folder given with --data (made 2770)")
 	_ = cmd.MarkFlagRequired("cloud")
 }
 
+// config checks the flags and makes paths absolute.
 func (f *cloudFlags) config(create bool) (config, error) {
 	url, err := cloudURL(f.cloud, f.allowPlain)
-	return config{Cloud: url, Name: f.name, AllowPlain: f.allowPlain, Create: create}, err
+	if err != nil {
+		return config{}, err
+	}
+	if err := f.share.check(); err != nil {
+		return config{}, err
+	}
+	c := config{Cloud: url, Name: f.name, AllowPlain: f.allowPlain, Create: create, Pins: f.pins}
+	_, err = c.pins()
+	return c, err
 }
 
 func (a *app) initCommand() *cobra.Command {
@@ -52,7 +66,10 @@ With them another device joins the account. It needs no network.
 If the cloud admits only accounts it was told about, give its operator the
 account id that init prints. If its certificate is not of a public authority,
 name that authority's file in the variable SSL_CERT_FILE for every command that
-syncs.`,
+syncs; or give --pin with the key that the cloud's operator reads in its log.
+
+Where apps run as users of their own, --data and --apps-group put the database
+into a folder that their group shares, outside this home, which holds the keys.`,
 		Example: `  sidekeep init --cloud wss://cloud.example.org --name kitchen-phone
   sidekeep --home /tmp/one init --cloud ws://127.0.0.1:8080 --json`,
 		Args: cobra.NoArgs,
@@ -106,7 +123,7 @@ func (a *app) init(ctx context.Context, flags cloudFlags) error {
 	if err := s.commit(); err != nil {
 		return &Error{Op: "make home", Object: dir, Cause: err, Hint: "the words above mean nothing; run init again"}
 	}
-	return nil
+	return a.moveData(ctx, dir, flags.share)
 }
 
 func (a *app) printWords(dir string, id *seal.Identity, secret seal.Secret) error {

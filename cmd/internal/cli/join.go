@@ -78,6 +78,9 @@ func (a *app) join(ctx context.Context, flags cloudFlags, wordsFile string) erro
 	if err := s.commit(); err != nil {
 		return &Error{Op: "make home", Object: dir, Cause: err, Hint: "run join again"}
 	}
+	if err := a.moveData(ctx, dir, flags.share); err != nil {
+		return err
+	}
 	made := madeHome{Home: dir, Account: id.Account.String(), Device: id.Device().String()}
 	if a.json {
 		return a.printJSON(made)

@@ -66,6 +66,8 @@ func (a *app) restore(ctx context.Context, path string, flags cloudFlags, wordsF
 		if _, err := flags.config(true); err != nil {
 			return err
 		}
+	} else if err := flags.share.check(); err != nil {
+		return err
 	}
 	dir, err := a.homeDir()
 	if err != nil {
@@ -154,6 +156,9 @@ func (a *app) restoreHome(ctx context.Context, dir string, f *os.File, id *seal.
 	}
 	if err != nil {
 		return nil, &Error{Op: "make home", Object: dir, Cause: err, Hint: "run restore again"}
+	}
+	if err := a.moveData(ctx, dir, flags.share); err != nil {
+		return nil, err
 	}
 	return &restoredHome{
 		madeHome: madeHome{Home: dir, Account: id.Account.String(), Device: id.Device().String()},

@@ -42,8 +42,10 @@ func (a *app) verifyCommand() *cobra.Command {
 		GroupID: "care",
 		Short:   "Check that everything here is as it was written",
 		Long: `verify checks everything on this device: the database file, the id of every
-version, the hash of every piece of every picture, every digest. It needs no
-network. If all is sound it changes nothing.
+version, the hash of every piece of every picture, every digest, and that the
+files are open to nobody but this user (and the apps' group, if one was named at
+init); it mends the latter and says so. It needs no network. If all is sound it
+changes nothing.
 
 A damaged database is set aside and kept in data/damaged-TIME; a new one is made
 of every record and piece in it that can be read and proven. What is missing
@@ -67,6 +69,9 @@ func (a *app) verify(ctx context.Context) error {
 	h, err := a.openHome()
 	if err != nil {
 		return err
+	}
+	if err := h.mendPermissions(func(what string) { fmt.Fprintln(a.stderr, "sidekeep: "+escape(what)) }); err != nil {
+		return &Error{Op: "verify", Object: h.data(), Cause: err, Hint: "look at whose the data folder is, and at apps_group in config.json"}
 	}
 	report, err := a.checkStore(ctx, h)
 	before := report.Damage

@@ -187,7 +187,7 @@ func certificate(t *testing.T, from, to time.Time) (tls.Certificate, *x509.CertP
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
 }
 
 // secureCloud starts a cloud with TLS.

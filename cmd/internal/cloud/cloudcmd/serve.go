@@ -45,6 +45,10 @@ Admission is closed by default: --admit FILE lists one account id a line and is
 read again when it changes; --admit open admits everyone and is the default on a
 loopback address.
 
+Certificate and key are read again when their files change. The log shows the
+pin of the key: a device that is given it with --pin needs no authority, and no
+clock, to know this cloud.
+
 On SIGTERM it drains: each device is told and comes back later.` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, f) },
@@ -75,7 +79,7 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	tlsConf, err := loadTLS(f)
+	tlsConf, err := loadTLS(f, log)
 	if err != nil {
 		return err
 	}
@@ -143,15 +147,16 @@ func newServer(f serveFlags, l net.Listener, secure bool, c cloud.Config) (*clou
 	return s, err
 }
 
-func loadTLS(f serveFlags) (*tls.Config, error) {
+// loadTLS returns nil for plain connections.
+func loadTLS(f serveFlags, log *slog.Logger) (*tls.Config, error) {
 	if f.tlsCert == "" {
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+	files, err := loadCertFiles(f.tlsCert, f.tlsKey, log)
 	if err != nil {
-		return nil, fmt.Errorf("load certificate: %w", err)
+		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}, nil
+	return files.config(), nil
 }
 
 // serveMetrics serves /metrics on a listener of its own, if one is asked for.

@@ -85,6 +85,58 @@ func TestServeWithCertificate(t *testing.T) {
 	}
 }
 
+// A renewed certificate is shown without a restart; half of a new pair changes
+// nothing, and sessions go on.
+func TestCertificateIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	certPath, keyPath := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	first := certificate(t, certPath, keyPath)
+	p := start(t, filepath.Join(dir, "data"), "127.0.0.1:0", "--tls-cert", certPath, "--tls-key", keyPath)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	try := func(pool *x509.CertPool) (*ws.Conn, error) {
+		return ws.Dial(ctx, "wss://"+p.addr+"/sync", ws.DialOptions{TLS: &tls.Config{RootCAs: pool}})
+	}
+	old, err := try(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldKey, err := os.ReadFile(keyPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := certificate(t, certPath, filepath.Join(dir, "new-key.pem")) // the certificate comes first, its key later
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(p.errs.String(), "was not read again"); {
+		if c, err := try(first); err != nil {
+			t.Fatalf("with half of a new pair: %v", err)
+		} else {
+			go c.CloseNow()
+		}
+		if time.Now().After(end) {
+			t.Fatal("the log says nothing of the half")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := os.Rename(filepath.Join(dir, "new-key.pem"), keyPath); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		c, err := try(second)
+		if err == nil {
+			go c.CloseNow()
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the new certificate is not shown: %v", err)
+		}
+	}
+	if now, _ := os.ReadFile(keyPath); string(now) == string(oldKey) {
+		t.Error("the key is the same")
+	}
+	old.CloseNow()
+	p.stop(syscall.SIGTERM)
+}
+
 func TestMetricsOnLoopbackOnly(t *testing.T) {
 	for _, c := range []struct {
 		listen string
