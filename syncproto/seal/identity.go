@@ -81,6 +81,12 @@ func (id *Identity) Certify(device DeviceKey, serial uint64) ([]Cert, error) {
 	return append(id.Chain[:len(id.Chain):len(id.Chain)], SignCert(id.key(), id.Account, device, serial)), nil
 }
 
+// Revoke ends the trust in devices, in this device's name. What comes of it,
+// Trust decides. The caller gives at most RevokedMax devices.
+func (id *Identity) Revoke(devices []DeviceKey, serial uint64) Revoke {
+	return SignRevoke(id.key(), id.Account, devices, serial)
+}
+
 // Marshal returns the identity as it is stored, in a file of its own that only
 // the owner can read.
 func (id *Identity) Marshal() []byte {
