@@ -28,7 +28,8 @@ type Config struct {
 	// Create lets the cloud make the account when it does not know it, as init
 	// does. A device that was in a session before may always do that: it holds
 	// the data that the cloud lost.
-	Create bool
+	Create    bool
+	Admission syncproto.Admission // from the cloud's operator; zero if there is none
 	// AllowPlain permits ws:// to other hosts than loopback: whoever is on the
 	// way sees sizes, times and the account key, and can cut or delay.
 	AllowPlain bool

@@ -146,7 +146,7 @@ func (s *session) prepare(once bool) error {
 	s.machine = syncproto.NewDeviceSession(syncproto.DeviceConfig{
 		Identity: a.cfg.Identity, Origin: a.target.origin, Versions: a.cfg.Versions, LeastVersion: a.memory.version(a.target.origin),
 		// Who was in a session before holds data that a new cloud may lack.
-		Create: a.cfg.Create || st.Epoch != localstore.Epoch{}, Once: once, Claim: c,
+		Create: a.cfg.Create || st.Epoch != localstore.Epoch{}, Once: once, Claim: c, Admission: a.cfg.Admission,
 	})
 	return nil
 }

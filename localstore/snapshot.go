@@ -23,6 +23,8 @@ type Note struct {
 	At         time.Time                `json:"at"`    // by the device's clock
 	Cloud      string                   `json:"cloud"` // address; "" if not known
 	AllowPlain bool                     `json:"allow_plain,omitempty"`
+	Pins       []string                 `json:"pins,omitempty"`      // keys of the cloud's certificate
+	Admission  string                   `json:"admission,omitempty"` // the cloud operator's token
 	Kinds      map[record.Kind]NoteKind `json:"kinds"`
 	Records    int                      `json:"records"`
 	Chunks     int                      `json:"chunks"` // pieces of large values that are in it
@@ -37,8 +39,8 @@ type NoteKind struct {
 // Snapshot writes a consistent copy of the database as of one moment to path,
 // which must not exist, while everything else goes on. Its pages are packed, so
 // that nothing is in it that is no longer in the database. It holds no claim:
-// whoever opens it takes a new replica id. about gives Cloud and AllowPlain of
-// the note; the rest is filled in. written (may be nil) is told now and then how
+// whoever opens it takes a new replica id. about says how the cloud is
+// reached; the rest is filled in. written (may be nil) is told now and then how
 // many bytes are written, and of how many at most.
 func (s *Store) Snapshot(ctx context.Context, path string, about Note, written func(done, total int64)) (Note, error) {
 	note, err := s.snapshot(ctx, path, about, written)

@@ -190,7 +190,7 @@ func (s *CloudSession) onAuth(m *Auth) []CloudAction {
 	}
 	s.state = cloudClaims
 	return s.do(m, DoClaim{Account: h.Account, Device: h.Device, Replica: h.Replica,
-		Last: h.Last, Pending: h.Pending, Counter: h.Counter, Create: h.Create})
+		Last: h.Last, Pending: h.Pending, Counter: h.Counter, Create: h.Create, Admission: h.Admission})
 }
 
 func (s *CloudSession) onClaimed(ev Claimed) []CloudAction {

@@ -126,6 +126,8 @@ type DoClaim struct {
 	Pending []Token
 	Counter uint64
 	Create  bool
+
+	Admission Admission
 }
 
 // CloudVersion is a pushed version whose header was read.

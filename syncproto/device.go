@@ -20,6 +20,7 @@ type DeviceConfig struct {
 	Create       bool // make the account if the cloud does not know it
 	Once         bool // close when everything is proven, instead of staying live
 	Claim        DeviceClaim
+	Admission    Admission // from the cloud's operator; zero if there is none
 }
 
 // DeviceClaim is the claim of one hello (SPEC.md section "Claims"). It was
@@ -177,7 +178,7 @@ func (s *DeviceSession) open(e DeviceOpened) {
 	c := s.cfg.Claim
 	s.hello = &Hello{
 		Versions: s.cfg.Versions, Account: s.cfg.Identity.Account, Device: s.cfg.Identity.Device(), Replica: c.Replica, Nonce: e.Nonce,
-		Last: c.Last, Pending: c.Pending, Counter: c.Counter, Create: s.cfg.Create,
+		Last: c.Last, Pending: c.Pending, Counter: c.Counter, Create: s.cfg.Create, Admission: s.cfg.Admission,
 	}
 	s.phase = deviceHello
 	s.send(s.hello)

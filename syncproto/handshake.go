@@ -17,9 +17,15 @@ type Hello struct {
 	Pending  []Token          `cbor:"7,keyasint"`           // tokens without an answer, newest last
 	Counter  uint64           `cbor:"8,keyasint"`           // highest own counter the device has issued
 	Create   bool             `cbor:"9,keyasint,omitempty"` // make the account if the cloud does not know it
+	// Admission shows that the cloud's operator agreed to the account.
+	Admission Admission `cbor:"10,keyasint,omitzero"`
 }
 
-const helloKeyMax = 9
+const helloKeyMax = 10
+
+// Admission is a token that a cloud's operator gave an account. To devices it is
+// 16 bytes without a meaning; zero is none.
+type Admission [16]byte
 
 // Type returns TypeHello.
 func (*Hello) Type() Type { return TypeHello }

@@ -105,8 +105,9 @@ func makeHandshake(t testing.TB) []vector {
 	m.raw("hello", good, taken("challenge"))
 	m.message("hello that offers more versions", hello(func(h *Hello) { h.Versions = []uint64{1, 2, 9} }), taken("challenge"))
 	m.message("hello with a last token", hello(func(h *Hello) { h.Last = Token{1} }), taken("challenge"))
-	// Nine keys become ten: the map's head is the byte after the type.
-	more := append(bytes.Clone(good), 0x0a, 0x63, 'n', 'e', 'w')
+	m.message("hello with an admission token", hello(func(h *Hello) { h.Admission = Admission{1} }), taken("challenge"))
+	// One key more: the map's head is the byte after the type.
+	more := append(bytes.Clone(good), 0x0b, 0x63, 'n', 'e', 'w')
 	more[2]++
 	m.raw("hello with a key of a later version", more, taken("challenge"))
 	m.message("hello without a common version", hello(func(h *Hello) { h.Versions = []uint64{0, 2} }), closed(CodeVersion))

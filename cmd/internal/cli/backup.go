@@ -80,7 +80,9 @@ func (a *app) backup(ctx context.Context, h *home, s *localstore.Store, path str
 		}
 	}()
 	p := newProgress(a.stderr)
-	note, err := backup.Create(ctx, s, f, localstore.Note{Cloud: h.config.Cloud, AllowPlain: h.config.AllowPlain}, backup.Options{
+	note, err := backup.Create(ctx, s, f, localstore.Note{
+		Cloud: h.config.Cloud, AllowPlain: h.config.AllowPlain, Pins: h.config.Pins, Admission: h.config.Admission,
+	}, backup.Options{
 		Passphrase: h.identity.Keys().BackupPassphrase(),
 		Work:       filepath.Join(h.dir, backupDir),
 		Store:      storeOptions(h, nil),

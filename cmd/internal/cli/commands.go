@@ -26,6 +26,7 @@ func (a *app) commands() []*cobra.Command {
 		a.verifyCommand(),
 		a.backupCommand(),
 		a.restoreCommand(),
+		a.admissionCommand(),
 		a.wordsCommand(),
 		a.versionCommand(),
 		exitCodesTopic(),

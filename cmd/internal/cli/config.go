@@ -29,6 +29,8 @@ type config struct {
 	Create     bool   `json:"create,omitempty"`      // made by init: may create the account on a cloud
 	// Keys of the cloud's certificate, like sha256/...; they replace authority, name and dates.
 	Pins []string `json:"pins,omitempty"`
+	// Admission is the token of the cloud's operator, in hex; "" if it wants none.
+	Admission string `json:"admission,omitempty"`
 	// Data is the absolute path of the data folder; "" means data in the home folder.
 	Data string `json:"data,omitempty"`
 	// AppsGroup is the group, by name or number, that shares the data folder.
@@ -56,6 +58,9 @@ func readConfig(dir string) (config, error) {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	if _, err := c.pins(); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := parseAdmission(c.Admission); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	if c.Data != "" && !filepath.IsAbs(c.Data) {

@@ -15,7 +15,8 @@ import (
 // agentConfig is what the sync engine of a home needs. folder is where it
 // remembers and listens; "" for an agent that does neither.
 func (h *home) agentConfig(s *localstore.Store, folder string, log *slog.Logger) agent.Config {
-	pins, _ := h.config.pins() // read before
+	pins, _ := h.config.pins() // both were checked when read
+	admission, _ := parseAdmission(h.config.Admission)
 	return agent.Config{
 		Store:      s,
 		Identity:   h.identity,
@@ -24,6 +25,7 @@ func (h *home) agentConfig(s *localstore.Store, folder string, log *slog.Logger)
 		Create:     h.config.Create,
 		AllowPlain: h.config.AllowPlain,
 		Pins:       pins,
+		Admission:  admission,
 		Home:       folder,
 		Log:        log,
 	}

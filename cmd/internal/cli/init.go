@@ -26,6 +26,7 @@ type cloudFlags struct {
 	name       string
 	allowPlain bool
 	pins       []string
+	admission  string
 	share      shareFlags
 }
 
@@ -34,6 +35,7 @@ func (f *cloudFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.name, "name", "", "what you call this device; it stays on the device")
 	cmd.Flags().BoolVar(&f.allowPlain, "allow-plain", false, allowPlainHelp)
 	cmd.Flags().StringArrayVar(&f.pins, "pin", nil, "`key` of the cloud's certificate, like sha256/..., as 'sidekeep-cloud serve' logs it; replaces authority, name and dates; may be given several times")
+	cmd.Flags().StringVar(&f.admission, "admission", "", "`token` of the cloud's operator, if it wants one")
 	cmd.Flags().StringVar(&f.share.data, "data", "", "`folder` of the database, if not in the home folder; it must have none yet")
 	cmd.Flags().StringVar(&f.share.group, "apps-group", "", "`group` of the apps that share the folder given with --data (made 2770)")
 	_ = cmd.MarkFlagRequired("cloud")
@@ -48,7 +50,10 @@ func (f *cloudFlags) config(create bool) (config, error) {
 	if err := f.share.check(); err != nil {
 		return config{}, err
 	}
-	c := config{Cloud: url, Name: f.name, AllowPlain: f.allowPlain, Create: create, Pins: f.pins}
+	c := config{Cloud: url, Name: f.name, AllowPlain: f.allowPlain, Create: create, Pins: f.pins, Admission: f.admission}
+	if _, err := parseAdmission(f.admission); err != nil {
+		return c, err
+	}
 	_, err = c.pins()
 	return c, err
 }
@@ -64,7 +69,8 @@ account's 24 words. They are shown this once and kept nowhere: write them down.
 With them another device joins the account. It needs no network.
 
 If the cloud admits only accounts it was told about, give its operator the
-account id that init prints. If its certificate is not of a public authority,
+account id that init prints; if it gives you a token for it, tell it to each
+device with 'sidekeep admission'. If its certificate is not of a public authority,
 name that authority's file in the variable SSL_CERT_FILE for every command that
 syncs; or give --pin with the key that the cloud's operator reads in its log.
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -140,6 +141,10 @@ func (a *app) restoreHome(ctx context.Context, dir string, f *os.File, id *seal.
 	}
 	if flags.cloud == "" {
 		flags.cloud, flags.allowPlain = note.Cloud, flags.allowPlain || note.AllowPlain
+		flags.admission = cmp.Or(flags.admission, note.Admission)
+		if len(flags.pins) == 0 {
+			flags.pins = note.Pins
+		}
 	}
 	cfg, err := flags.config(true) // it holds data that a cloud may have lost
 	if err != nil {

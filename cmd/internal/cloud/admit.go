@@ -9,26 +9,27 @@ import (
 	"sync"
 	"time"
 
+	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
 )
 
 // Admitter says which accounts may have a session. It is asked only about
 // accounts whose device has authenticated.
 type Admitter interface {
-	Admit(account seal.Account) bool
+	Admit(account seal.Account, shown syncproto.Admission) bool
 }
 
 // AdmitAll admits every account.
 type AdmitAll struct{}
 
 // Admit returns true.
-func (AdmitAll) Admit(seal.Account) bool { return true }
+func (AdmitAll) Admit(seal.Account, syncproto.Admission) bool { return true }
 
 // AdmitNone admits no account.
 type AdmitNone struct{}
 
 // Admit returns false.
-func (AdmitNone) Admit(seal.Account) bool { return false }
+func (AdmitNone) Admit(seal.Account, syncproto.Admission) bool { return false }
 
 // AdmitFile admits the accounts that a file lists: one account id a line, in hex;
 // empty lines and lines that begin with '#' are skipped. The file is read again
@@ -59,7 +60,7 @@ func NewAdmitFile(path string, log *slog.Logger) (*AdmitFile, error) {
 }
 
 // Admit reports whether the file lists account.
-func (a *AdmitFile) Admit(account seal.Account) bool {
+func (a *AdmitFile) Admit(account seal.Account, _ syncproto.Admission) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if now := time.Now(); now.Sub(a.checked) >= admitCheckEvery {

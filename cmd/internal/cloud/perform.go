@@ -72,7 +72,7 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 // claim admits, ends older sessions of the replica, and only then claims: an
 // older session can not write after a newer one was told what is here.
 func (c *session) claim(a syncproto.DoClaim) (syncproto.CloudEvent, error) {
-	if !c.server.conf.Admit.Admit(a.Account) {
+	if !c.server.conf.Admit.Admit(a.Account, a.Admission) {
 		return nil, &syncproto.Error{Code: syncproto.CodeRefused}
 	}
 	if !c.server.hub.enter(c, a.Account, a.Replica) {

@@ -85,7 +85,7 @@ It can not read or forge one.` + exitHelp,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(serveCommand(), reportCommand(), verifyCommand(), restoringCommand(), backupCommand(), restoreCommand())
+	root.AddCommand(serveCommand(), admitCommand(), reportCommand(), verifyCommand(), restoringCommand(), backupCommand(), restoreCommand())
 	for _, c := range root.Commands() {
 		args := c.Args
 		c.Args = func(cmd *cobra.Command, a []string) error {

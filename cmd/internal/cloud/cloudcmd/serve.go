@@ -26,7 +26,7 @@ type serveFlags struct {
 	data, listen, metricsListen string
 	origins                     []string
 	tlsCert, tlsKey             string
-	admit, readyFile            string
+	admit, admitKey, readyFile  string
 	verbose                     bool
 }
 
@@ -41,9 +41,10 @@ certificate, wss:// ADDR/sync, /healthz, and on a loopback address /metrics.
 Devices sign the address that they are configured with. Unless ADDR is a loopback
 address, --origin says what that is; it may be given several times.
 
-Admission is closed by default: --admit FILE lists one account id a line and is
-read again when it changes; --admit open admits everyone and is the default on a
-loopback address.
+Admission is closed by default. --admit FILE lists one account id a line and is
+read again when it changes; --admit-key FILE admits who shows the token that
+'sidekeep-cloud admit' printed for the account; with both, one of them is enough.
+--admit open admits everyone and is the default on a loopback address.
 
 Certificate and key are read again when their files change. The log shows the
 pin of the key: a device that is given it with --pin needs no authority, and no
@@ -60,6 +61,7 @@ On SIGTERM it drains: each device is told and comes back later.` + exitHelp,
 	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate file (PEM)")
 	fl.StringVar(&f.tlsKey, "tls-key", "", "key file (PEM)")
 	fl.StringVar(&f.admit, "admit", "", "who is admitted: open, or a file of account ids")
+	fl.StringVar(&f.admitKey, "admit-key", "", "file of the key that admission tokens are made with")
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "address for /metrics alone")
 	fl.StringVar(&f.readyFile, "ready-file", "", "file to write the address to when ready")
 	fl.BoolVar(&f.verbose, "verbose", false, "log each session")
@@ -127,24 +129,44 @@ func newServer(f serveFlags, l net.Listener, secure bool, c cloud.Config) (*clou
 	if len(c.Origins) == 0 {
 		c.Origins = local
 	}
-	switch {
-	case f.admit == "open", f.admit == "" && local != nil:
-		c.Admit = cloud.AdmitAll{}
-	case f.admit == "":
-		c.Admit = cloud.AdmitNone{}
-		c.Log.Warn("nobody is admitted: use --admit FILE or --admit open")
-	default:
-		a, err := cloud.NewAdmitFile(f.admit, c.Log)
-		if err != nil {
-			return nil, err
-		}
-		c.Admit = a
+	var err error
+	if c.Admit, err = admitter(f, local != nil, c.Log); err != nil {
+		return nil, err
 	}
 	s, err := cloud.New(c)
 	if errors.Is(err, cloud.ErrOrigins) {
 		return nil, fmt.Errorf("%w: %w", errUsage, hinted{err, "name the address that devices use, such as --origin wss://cloud.example.org"})
 	}
 	return s, err
+}
+
+// admitter says who is admitted. A loopback listener is open, unless told otherwise.
+func admitter(f serveFlags, local bool, log *slog.Logger) (cloud.Admitter, error) {
+	if f.admit == "open" && f.admitKey != "" {
+		return nil, fmt.Errorf("%w: --admit open admits everyone: --admit-key makes no difference", errUsage)
+	}
+	if f.admit == "open" || f.admit == "" && f.admitKey == "" && local {
+		return cloud.AdmitAll{}, nil
+	}
+	var any cloud.AdmitAny
+	if f.admit != "" {
+		list, err := cloud.NewAdmitFile(f.admit, log)
+		if err != nil {
+			return nil, err
+		}
+		any = append(any, list)
+	}
+	if f.admitKey != "" {
+		key, err := cloud.ReadAdmitKey(f.admitKey)
+		if err != nil {
+			return nil, hinted{err, "'sidekeep-cloud admit --admit-key FILE ACCOUNT' makes it"}
+		}
+		any = append(any, key)
+	}
+	if len(any) == 0 {
+		log.Warn("nobody is admitted: use --admit FILE, --admit-key FILE or --admit open")
+	}
+	return any, nil
 }
 
 // loadTLS returns nil for plain connections.
