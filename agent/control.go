@@ -36,23 +36,32 @@ var outcomes = map[string]error{
 	"forked": ErrForked, "cloud_fails": ErrCloudFails, "not_in_sync": ErrNotInSync, "held": ErrHeld,
 }
 
+// listenControl makes the socket in a folder of its own that only this user can
+// enter, and moves it into place when its mode is right: nobody else can reach
+// it at any moment, whatever the umask and the mode of the home. It takes the
+// place of one that a killed agent left behind.
 func listenControl(home string) (net.Listener, error) {
-	path, done, err := socketPath(home)
+	private := filepath.Join(home, ".sock")
+	defer os.RemoveAll(private)
+	if err := errors.Join(os.RemoveAll(private), os.Mkdir(private, 0o700)); err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	path, done, err := socketPath(private)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	// Closing removes the file by the path it was opened under, which may be
-	// gone by then; serveControl does it by name.
+	// Closing would remove the file by the path it was made under; serveControl
+	// does it by name.
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err = os.Chmod(path, 0o600); err == nil {
+		err = os.Rename(filepath.Join(private, SocketName), filepath.Join(home, SocketName))
+	}
+	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
