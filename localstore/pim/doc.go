@@ -14,8 +14,9 @@
 // # Promises
 //
 // What was not edited is exported as it came in, byte for byte, except line
-// ends and folding. Editing one field changes that line only. The codec is
-// total: a line it does not understand is carried as it stands and reported. A
+// ends and folding. Editing one field changes that line only; but an edited
+// record that came without a UID is exported with one, so that importing the
+// export again finds the record and does not make a second. The codec is total: a line it does not understand is carried as it stands and reported. A
 // file can be refused as a whole only for its size; an object only for the
 // limits in limits.go.
 //

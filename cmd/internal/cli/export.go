@@ -29,7 +29,8 @@ func (a *app) exportCommand() *cobra.Command {
 		Short:   "Write the living records of a kind as files other programs read",
 		Long: `export writes the living records of a kind: contacts as vCards; events, tasks
 and notes as iCalendar. What was not edited comes out byte for byte as it came
-in, but for line ends and folding.
+in, but for line ends and folding. A record that came without a UID and was
+edited gets one, so that importing the export again finds it.
 
 Without -o, or with -o -, one file goes to standard output. With -o FILE the
 file is replaced as a whole when the export is complete, and untouched if it
