@@ -214,6 +214,7 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 		case end.local != nil:
 			return end.local
 		case end.err == nil && end.retry == syncproto.RetryNever && ctx.Err() == nil:
+			a.maintain(ctx) // a device that never runs for long would not get to it
 			return a.checkInSync(ctx)
 		case errors.Is(end.err, ErrRefused), errors.Is(end.err, ErrUnknownAccount), errors.Is(end.err, ErrForked), errors.Is(end.err, ErrPlain):
 			return end.err
@@ -320,8 +321,12 @@ func (a *Agent) keepHouse(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := a.cfg.Store.Maintain(ctx); err != nil && ctx.Err() == nil {
-			a.cfg.Log.Warn("maintain the store", "error", err)
-		}
+		a.maintain(ctx)
+	}
+}
+
+func (a *Agent) maintain(ctx context.Context) {
+	if err := a.cfg.Store.Maintain(ctx); err != nil && ctx.Err() == nil {
+		a.cfg.Log.Warn("maintain the store", "error", err)
 	}
 }

@@ -39,6 +39,10 @@ type config struct {
 	// records of a kind, or so many percent of them; 0 means the default.
 	BrakeMin     int `json:"brake_min,omitempty"`
 	BrakePercent int `json:"brake_percent,omitempty"`
+	// What records were before each change is kept for so many days that the agent
+	// runs, and within so many bytes; 0 means the default.
+	HistoryDays  int   `json:"history_days,omitempty"`
+	HistoryBytes int64 `json:"history_bytes,omitempty"`
 }
 
 func readConfig(dir string) (config, error) {
@@ -51,7 +55,7 @@ func readConfig(dir string) (config, error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := checkBrake(c.BrakeMin, c.BrakePercent); err != nil {
+	if err := c.checkLimits(); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	if c.Cloud, err = cloudURL(c.Cloud, c.AllowPlain); err != nil {
@@ -85,26 +89,41 @@ func (c *config) pins() ([]ws.Pin, error) {
 	return pins, nil
 }
 
-// brakeFlags gives cmd flags for the limits of the brake, and returns what puts
-// those that were given in place of the configured ones.
-func brakeFlags(cmd *cobra.Command) func(*config) error {
-	var records, percent int
-	cmd.Flags().IntVar(&records, "brake-min", 0, fmt.Sprintf("so many deletions of a kind a day need no person's word (default: brake_min in config.json, else %d)", localstore.BrakeMinDefault))
-	cmd.Flags().IntVar(&percent, "brake-percent", 0, fmt.Sprintf("nor do so many percent of the records of a kind (default: brake_percent in config.json, else %d)", localstore.BrakePercentDefault))
+// limitFlags gives cmd flags for the limits of the brake and of the history, and
+// returns what puts those that were given in place of the configured ones.
+func limitFlags(cmd *cobra.Command) func(*config) error {
+	var given config
+	fl := cmd.Flags()
+	fl.IntVar(&given.BrakeMin, "brake-min", 0, fmt.Sprintf("so many deletions of a kind a day need no person's word (default: brake_min in config.json, else %d)", localstore.BrakeMinDefault))
+	fl.IntVar(&given.BrakePercent, "brake-percent", 0, fmt.Sprintf("nor do so many percent of the records of a kind (default: brake_percent in config.json, else %d)", localstore.BrakePercentDefault))
+	fl.IntVar(&given.HistoryDays, "history-days", 0, fmt.Sprintf("keep what records were before each change for so many days of running (default: history_days in config.json, else %d)", localstore.HistoryDaysDefault))
+	fl.Int64Var(&given.HistoryBytes, "history-bytes", 0, fmt.Sprintf("but at most so many bytes of it (default: history_bytes in config.json, else %d)", localstore.HistoryBytesDefault))
 	return func(c *config) error {
-		if cmd.Flags().Changed("brake-min") {
-			c.BrakeMin = records
+		if fl.Changed("brake-min") {
+			c.BrakeMin = given.BrakeMin
 		}
-		if cmd.Flags().Changed("brake-percent") {
-			c.BrakePercent = percent
+		if fl.Changed("brake-percent") {
+			c.BrakePercent = given.BrakePercent
 		}
-		return checkBrake(c.BrakeMin, c.BrakePercent)
+		if fl.Changed("history-days") {
+			c.HistoryDays = given.HistoryDays
+		}
+		if fl.Changed("history-bytes") {
+			c.HistoryBytes = given.HistoryBytes
+		}
+		return c.checkLimits()
 	}
 }
 
-func checkBrake(records, percent int) error {
-	if records < 0 || percent < 0 || percent > 100 {
+// historyDaysMax keeps the days of the history countable in seconds.
+const historyDaysMax = 36500
+
+func (c *config) checkLimits() error {
+	if c.BrakeMin < 0 || c.BrakePercent < 0 || c.BrakePercent > 100 {
 		return usagef("the limits of the brake: brake_min must not be negative, brake_percent must be 0 to 100")
+	}
+	if c.HistoryDays < 0 || c.HistoryDays > historyDaysMax || c.HistoryBytes < 0 {
+		return usagef("the limits of the history: history_days must be 0 to %d, history_bytes must not be negative; 0 means the default", historyDaysMax)
 	}
 	return nil
 }

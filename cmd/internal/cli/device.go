@@ -53,16 +53,16 @@ home folder and start run again.`,
 		Example: "  sidekeep run\n  sidekeep run --verbose 2> sidekeep.log &",
 		Args:    cobra.NoArgs,
 	}
-	brake := brakeFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), verbose, brake) }
+	limits := limitFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), verbose, limits) }
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "log every step")
 	return cmd
 }
 
-func (a *app) run(ctx context.Context, verbose bool, brake func(*config) error) (err error) {
+func (a *app) run(ctx context.Context, verbose bool, limits func(*config) error) (err error) {
 	h, err := a.openHome()
 	if err == nil {
-		err = brake(&h.config)
+		err = limits(&h.config)
 	}
 	if err != nil {
 		return err

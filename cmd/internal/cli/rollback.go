@@ -17,7 +17,9 @@ import (
 var historyLong = fmt.Sprintf(`history prints what changed in a record on this device and when, newest first,
 whoever changed it: you, an app, or another device. It reaches back %d days that
 sidekeep runs, within %d MB: of a record written over and over, states in the middle
-go first, and a change before which the record is not known says so.
+go first, and a change before which the record is not known says so. The limits
+are "history_days" and "history_bytes" in config.json in the home folder, and
+--history-days and --history-bytes of 'sidekeep run' and 'sidekeep sync'.
 
 The time is what this device's clock said; the number is the true order of
 changes, and 'rollback --to' takes it, too.

@@ -52,6 +52,7 @@ func storeOptions(h *home, log *slog.Logger) localstore.Options {
 	return localstore.Options{
 		Hasher: h.identity.Keys(), Log: log, Machine: machineID(),
 		BrakeMin: h.config.BrakeMin, BrakePercent: h.config.BrakePercent,
+		HistoryDays: h.config.HistoryDays, HistoryBytes: h.config.HistoryBytes,
 	}
 }
 

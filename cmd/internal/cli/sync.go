@@ -26,23 +26,23 @@ deletion, from here or from another device, waits for you ('sidekeep held'), 7 i
 the cloud refused.
 
 While 'sidekeep run' is active, sync asks it to sync now and waits for the same
-proof; the limits of the brake are then those of run.`,
+proof; the limits of brake and history are then those of run.`,
 		Example: "  sidekeep sync\n  sidekeep sync --timeout 2m && sidekeep status",
 		Args:    cobra.NoArgs,
 	}
-	brake := brakeFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), timeout, brake) }
+	limits := limitFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), timeout, limits) }
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long, like 90s or 10m; 0 tries as long as there is progress")
 	return cmd
 }
 
-func (a *app) sync(ctx context.Context, timeout time.Duration, brake func(*config) error) error {
+func (a *app) sync(ctx context.Context, timeout time.Duration, limits func(*config) error) error {
 	if timeout < 0 {
 		return usagef("--timeout %s: must not be negative", timeout)
 	}
 	h, err := a.openHome()
 	if err == nil {
-		err = brake(&h.config)
+		err = limits(&h.config)
 	}
 	if err != nil {
 		return err

@@ -96,6 +96,8 @@ func TestExitCodes(t *testing.T) {
 		{"an argument too many", []string{"report", "x"}, 2, "unknown command"},
 		{"no data", []string{"serve"}, 2, "--data"},
 		{"key without certificate", []string{"serve", "--data", dir, "--tls-key", "x"}, 2, "belong together"},
+		{"a scrub that goes back", []string{"serve", "--data", dir, "--scrub-every", "-1h"}, 2, "--scrub-every"},
+		{"a scrub that reads nothing", []string{"serve", "--data", dir, "--scrub-bytes", "0"}, 2, "--scrub-bytes"},
 		{"no origin", []string{"serve", "--data", filepath.Join(dir, "a"), "--listen", "0.0.0.0:0"}, 2, "hint: name the address"},
 		{"bad origin", []string{"serve", "--data", filepath.Join(dir, "b"), "--listen", "127.0.0.1:0", "--origin", "ftp://x"}, 1, "origin"},
 		{"no list", []string{"serve", "--data", filepath.Join(dir, "c"), "--listen", "127.0.0.1:0", "--admit", "/nowhere"}, 1, "admission list"},

@@ -27,6 +27,8 @@ type serveFlags struct {
 	origins                     []string
 	tlsCert, tlsKey             string
 	admit, admitKey, readyFile  string
+	scrubEvery                  time.Duration
+	scrubBytes                  int
 	verbose                     bool
 }
 
@@ -64,6 +66,8 @@ On SIGTERM it drains: each device is told and comes back later.` + exitHelp,
 	fl.StringVar(&f.admitKey, "admit-key", "", "file of the key that admission tokens are made with")
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "address for /metrics alone")
 	fl.StringVar(&f.readyFile, "ready-file", "", "file to write the address to when ready")
+	fl.DurationVar(&f.scrubEvery, "scrub-every", cloud.ScrubEveryDefault, "read everything again so often, set aside what is damaged and have devices fill the hole; 0 means never")
+	fl.IntVar(&f.scrubBytes, "scrub-bytes", cloud.ScrubBytesDefault, "bytes a second that this may read")
 	fl.BoolVar(&f.verbose, "verbose", false, "log each session")
 	return cmd
 }
@@ -75,6 +79,9 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return fmt.Errorf("%w: --tls-cert and --tls-key belong together", errUsage)
+	}
+	if f.scrubEvery < 0 || f.scrubBytes <= 0 {
+		return fmt.Errorf("%w: --scrub-every must not be negative, --scrub-bytes must be above 0", errUsage)
 	}
 	level := slog.LevelInfo
 	if f.verbose {
@@ -126,6 +133,10 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 func newServer(f serveFlags, l net.Listener, secure bool, c cloud.Config) (*cloud.Server, error) {
 	local := cloud.LoopbackOrigins(l.Addr(), secure)
 	c.Origins, c.Metrics = f.origins, local != nil
+	c.ScrubEvery, c.ScrubBytes = f.scrubEvery, f.scrubBytes
+	if f.scrubEvery == 0 {
+		c.ScrubEvery = -1
+	}
 	if len(c.Origins) == 0 {
 		c.Origins = local
 	}
