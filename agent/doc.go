@@ -13,6 +13,7 @@
 //   - perform.go  what the machine asks of the store
 //   - retry.go    when to come back
 //   - keepalive.go  adaptive pings and the noticing of a silent network
+//   - loss.go     saying what the cloud lost, and that it has it again
 //   - clock.go    the time that certificates are checked against
 //   - memory.go   what is remembered between sessions, beside the store
 //   - target.go   the cloud's address

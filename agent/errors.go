@@ -117,7 +117,7 @@ func (e *NotInSyncError) Is(target error) bool {
 // Problem is something a person should know that does not stop the rest.
 type Problem struct {
 	Kind record.Kind `json:"kind,omitempty"`
-	Code string      `json:"code"` // stable: not_open, differs, rejected, clash, forked, ...
+	Code string      `json:"code"` // stable: not_open, differs, rejected, clash, forked, cloud_lost, ...
 	Text string      `json:"text"` // never a value of a person's field
 	ID   string      `json:"id,omitempty"`
 	At   time.Time   `json:"at"`

@@ -58,6 +58,7 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 	case syncproto.StoreChunksAcked:
 		return nil, store.ChunksAcked(s.local, a.IDs)
 	case syncproto.StoreChunksLost:
+		s.cloudLostChunks(len(a.IDs))
 		return nil, store.ChunksLost(s.local, a.IDs)
 	case syncproto.StoreMissing:
 		if !s.roomForChunks() {
@@ -98,6 +99,9 @@ func (s *session) stateChanged(live bool) {
 	state := StateSyncing
 	for _, v := range views {
 		s.end.good = s.end.good || v.Proven
+		if v.Proven {
+			s.givenBack(v.Kind)
+		}
 	}
 	if live {
 		state = StateLive
@@ -253,7 +257,9 @@ func (s *session) ranges(a syncproto.StoreRange) (syncproto.DeviceEvent, error) 
 		return err
 	})
 	if err == nil && len(have) > 0 {
-		err = store.MarkUnsent(s.local, have)
+		var had int
+		had, err = store.MarkUnsent(s.local, have)
+		s.cloudLost(a.Kind, had)
 	}
 	return r, err
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"sidekeep/localstore"
@@ -144,6 +145,15 @@ func (a *Agent) addProblem(p Problem) {
 	if len(a.problems) > problemsMax {
 		a.problems = a.problems[1:]
 	}
+}
+
+// replaceProblem keeps a problem in place of one of the same code and kind.
+func (a *Agent) replaceProblem(p Problem) {
+	a.mu.Lock()
+	a.problems = slices.DeleteFunc(a.problems, func(o Problem) bool { return o.Code == p.Code && o.Kind == p.Kind })
+	a.mu.Unlock()
+	a.addProblem(p)
+	a.notify()
 }
 
 // notify tells the watchers that a snapshot would look different.

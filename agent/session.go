@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sidekeep/localstore"
+	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/ws"
 )
@@ -44,7 +45,8 @@ type session struct {
 	set    func(syncproto.DeviceSetTimer) // of a Stepper: takes the timers instead
 	keeper *keeper
 
-	space <-chan time.Time // pieces of pictures wait for room; nil while there is some
+	space  <-chan time.Time    // pieces of pictures wait for room; nil while there is some
+	missed map[record.Kind]int // versions that the cloud had and lost, as this session found
 
 	end   ending
 	done  bool

@@ -198,7 +198,12 @@ func TestMarkUnsent(t *testing.T) {
 	id := testHasher{}.RecordID(record.Contacts, "h1")
 	v, err := s.Version(t.Context(), id)
 	must(t, err)
-	must(t, s.MarkUnsent(t.Context(), []Ref{{id, v.VersionID}, {id, record.VersionID{1}}, {record.ID{1}, v.VersionID}}))
+	refs := []Ref{{id, v.VersionID}, {id, record.VersionID{1}}, {record.ID{1}, v.VersionID}}
+	for _, want := range []int{1, 0} { // the second time it is in the outbox
+		if had, err := s.MarkUnsent(t.Context(), refs); err != nil || had != want {
+			t.Errorf("%d, %v, want %d", had, err, want)
+		}
+	}
 	out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20)
 	must(t, err)
 	if len(out) != 1 || out[0].VersionID != v.VersionID {

@@ -121,7 +121,8 @@ func reconcile(t testing.TB, c *testCloud, s *Store) {
 			return true
 		})
 	}))
-	must(t, s.MarkUnsent(t.Context(), refs))
+	_, err := s.MarkUnsent(t.Context(), refs)
+	must(t, err)
 	c.push(t, s, record.Contacts)
 }
 

@@ -141,9 +141,11 @@ func (s *Store) MarkSent(ctx context.Context, refs []Ref) error { return s.Acked
 
 // MarkUnsent puts versions that reconcile found missing at the cloud back into
 // the outbox, and has their chunks offered again; those that are no longer
-// current are skipped.
-func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) error {
-	err := s.write(ctx, false, func(t *tx) error {
+// current are skipped. It returns how many were not in the outbox: the cloud had
+// those once.
+func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had int, err error) {
+	err = s.write(ctx, false, func(t *tx) error {
+		had = 0
 		var own record.ReplicaID
 		if _, err := t.metaBytes(metaReplica, own[:]); err != nil {
 			return err
@@ -175,6 +177,7 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) error {
 				if err := t.queueHeld(r, h.Vector[own]); err != nil {
 					return err
 				}
+				had++
 			}
 			if !applied || r.queued || r.held != nil && r.held.over {
 				continue
@@ -193,11 +196,12 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) error {
 			if err := t.queue(r, v.Vector[own]); err != nil {
 				return err
 			}
+			had++
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("queue what the cloud lacks: %w", err)
+		return 0, fmt.Errorf("queue what the cloud lacks: %w", err)
 	}
-	return nil
+	return had, nil
 }

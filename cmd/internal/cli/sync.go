@@ -63,6 +63,13 @@ func (a *app) sync(ctx context.Context, timeout time.Duration, limits func(*conf
 	case err != nil:
 		return explain("sync", err)
 	}
+	if last != nil {
+		for _, p := range last.Problems {
+			if p.Code == agent.ProblemCloudLost {
+				fmt.Fprintln(a.stderr, p.Text)
+			}
+		}
+	}
 	fmt.Fprintf(a.stderr, "in sync: %s, proven in %s\n", totalText(last), time.Since(begun).Round(10*time.Millisecond))
 	return nil
 }
