@@ -98,11 +98,16 @@ func (e *commandError) Error() string {
 // run starts a command in a role, waits for its end and returns what it wrote
 // to standard output. Another exit code than 0 is a *commandError.
 func (b *bench) run(ctx context.Context, role string, args ...string) ([]byte, error) {
+	return b.runWith(ctx, nil, role, args...)
+}
+
+// runWith is run with more variables in the environment.
+func (b *bench) runWith(ctx context.Context, env []string, role string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, b.exe, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = roleEnvironment(role), &stdout, &stderr
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(roleEnvironment(role), env...), &stdout, &stderr
 	what := role + " " + strings.Join(args, " ")
 	if err := b.spawn(cmd); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -128,8 +133,9 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// start starts a process whose output goes to logs/NAME.log, appended.
-func (b *bench) start(name, role string, args ...string) (*process, error) {
+// start starts a process whose output goes to logs/NAME.log, appended, with more
+// variables in its environment.
+func (b *bench) start(name, role string, env []string, args ...string) (*process, error) {
 	p := &process{name: name, log: b.path("logs", name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -137,7 +143,7 @@ func (b *bench) start(name, role string, args ...string) (*process, error) {
 	}
 	defer out.Close()
 	p.cmd = exec.Command(b.exe, args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = roleEnvironment(role), out, out
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(roleEnvironment(role), env...), out, out
 	if err := b.spawn(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}

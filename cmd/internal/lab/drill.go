@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,8 @@ type drill struct {
 // drills are all of them, in the order in which "all" runs them. Each stands in
 // a file of its own.
 var drills = []drill{
+	{"empty", "the cloud's data folder is gone: told, given back in priority order, through any interruption", drillEmpty},
+	{"partial", "a kind, a tenth of the rows, pieces of pictures are gone; a kind is being restored: filled, nothing dropped or held", drillPartial},
 	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
 	{"clone", "a device put back from its own old copy, and two from one image: every write of all survives", drillClone},
 	{"damaged", "a handset's database turns to noise, is cut, emptied: salvaged, the rest refetched", drillDamaged},
@@ -198,6 +202,7 @@ func runDrills(ctx context.Context, stdout, stderr io.Writer, chosen []drill, o 
 		progress = stderr
 	}
 	var failed []error
+	var results []drillResult
 	for _, d := range chosen {
 		fmt.Fprintf(progress, "%s: %s (seed %d)\n", d.name, d.about, o.seed)
 		r, err := runDrill(ctx, d, progress, o)
@@ -205,6 +210,7 @@ func runDrills(ctx context.Context, stdout, stderr io.Writer, chosen []drill, o 
 			return ctx.Err()
 		}
 		failed = append(failed, err)
+		results = append(results, r)
 		if asJSON {
 			if err := json.NewEncoder(stdout).Encode(r); err != nil {
 				return err
@@ -216,5 +222,23 @@ func runDrills(ctx context.Context, stdout, stderr io.Writer, chosen []drill, o 
 			fmt.Fprintf(progress, "everything is in %s\n", r.Folder)
 		}
 	}
+	if len(results) > 1 && !asJSON {
+		printDrills(stdout, results)
+	}
 	return errors.Join(failed...)
+}
+
+// printDrills writes one line a drill.
+func printDrills(w io.Writer, results []drillResult) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\ndrill\tproven\tseconds\tseed\twhat was not as it must be")
+	for _, r := range results {
+		proven := "yes"
+		if !r.Proven {
+			proven = "no"
+		}
+		why, _, _ := strings.Cut(r.Error, "\n")
+		fmt.Fprintf(t, "%s\t%s\t%.1f\t%d\t%s\n", r.Drill, proven, r.Seconds, r.Seed, why)
+	}
+	t.Flush()
 }

@@ -39,6 +39,7 @@ func TestDrills(t *testing.T) {
 	}
 	for _, d := range drills {
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel() // as many at once as go test's -parallel allows
 			var out bytes.Buffer
 			if _, err := runDrill(t.Context(), d, &out, drillOptions{seed: 20091001}); err != nil {
 				t.Errorf("%v\n%s", err, out.String())

@@ -19,6 +19,7 @@ type handset struct {
 	b     *bench
 	name  string
 	home  string
+	env   []string // more variables of its processes
 	agent *process // nil while off
 }
 
@@ -28,7 +29,7 @@ func (b *bench) handset(name string) *handset {
 
 // do runs one sidekeep command in the handset's home.
 func (h *handset) do(ctx context.Context, args ...string) ([]byte, error) {
-	return h.b.run(ctx, roleHandset, append([]string{"--home", h.home}, args...)...)
+	return h.b.runWith(ctx, h.env, roleHandset, append([]string{"--home", h.home}, args...)...)
 }
 
 // ask runs a command with --json and decodes what it prints.
@@ -63,7 +64,7 @@ func (h *handset) join(ctx context.Context, url, words string) error {
 
 // on starts the agent.
 func (h *handset) on() (err error) {
-	h.agent, err = h.b.start(h.name, roleHandset, "--home", h.home, "run")
+	h.agent, err = h.b.start(h.name, roleHandset, h.env, "--home", h.home, "run")
 	return err
 }
 
@@ -96,7 +97,8 @@ type kindStatus struct {
 	Live, Deleted, Unsynced, Conflicts, Held int
 	Digest                                   string
 	CloudDigest                              string `json:"cloud_digest"`
-	InSync                                   bool   `json:"in_sync"`
+	Restoring                                bool
+	InSync                                   bool `json:"in_sync"`
 }
 
 // unproven says why the handset is not in sync, or "".

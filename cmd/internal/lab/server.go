@@ -16,7 +16,9 @@ type server struct {
 	b    *bench
 	name string
 	data string
-	addr string // host:port once it has listened
+	addr string   // host:port once it has listened
+	env  []string // more variables of its process
+	args []string // more arguments of serve
 	proc *process
 }
 
@@ -33,7 +35,7 @@ func (s *server) on(ctx context.Context) error {
 		listen = "127.0.0.1:0"
 	}
 	os.Remove(ready)
-	proc, err := s.b.start(s.name, roleCloud, "serve", "--data", s.data, "--listen", listen, "--ready-file", ready)
+	proc, err := s.b.start(s.name, roleCloud, s.env, append([]string{"serve", "--data", s.data, "--listen", listen, "--ready-file", ready}, s.args...)...)
 	if err != nil {
 		return err
 	}
