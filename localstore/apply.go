@@ -53,6 +53,9 @@ func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, curs
 }
 
 func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error {
+	if kind == record.Witness {
+		return t.applyWitness(in, m, a)
+	}
 	r, err := t.rowByID(in.ID)
 	if err != nil {
 		return err

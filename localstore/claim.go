@@ -166,6 +166,10 @@ func (t *tx) takeReplica(ctx context.Context, fresh record.ReplicaID) error {
 		if err := t.forkHeld(old, fresh); err != nil {
 			return err
 		}
+		if err := t.dropOwnWitness(old); err != nil {
+			return err
+		}
+		t.unsee()
 		counter, err := t.metaInt(metaCounter)
 		if err != nil {
 			return err

@@ -54,6 +54,9 @@ func (t *tx) saveDigests() error {
 
 // digest reads the stored digest of a kind.
 func (c *session) digest(kind record.Kind) (rangeset.Digest, error) {
+	if kind == record.Witness { // there are few
+		return c.countDigest(kind)
+	}
 	var count int64
 	var sum []byte
 	found, err := c.one([]any{&count, &sum}, "SELECT count, sum FROM digest WHERE kind = ?", string(kind))
@@ -74,6 +77,11 @@ func toDigest(count int64, sum []byte) (rangeset.Digest, error) {
 
 // countDigest computes the digest of a kind from its rows.
 func (c *session) countDigest(kind record.Kind) (rangeset.Digest, error) {
+	query := `SELECT vid FROM record r INDEXED BY record_set WHERE kind = ?1 AND vid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM held h WHERE h.n = r.n AND h.over = 1)
+ UNION ALL SELECT vid FROM held WHERE kind = ?1`
+	if kind == record.Witness {
+		query = "SELECT vid FROM witness WHERE ?1 <> ''"
+	}
 	var d rangeset.Digest
 	err := c.each(func(scan func(...any) error) error {
 		var raw sql.RawBytes
@@ -84,8 +92,7 @@ func (c *session) countDigest(kind record.Kind) (rangeset.Digest, error) {
 		copy(id[:], raw)
 		d.Add(id)
 		return nil
-	}, `SELECT vid FROM record r INDEXED BY record_set WHERE kind = ?1 AND vid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM held h WHERE h.n = r.n AND h.over = 1)
- UNION ALL SELECT vid FROM held WHERE kind = ?1`, string(kind))
+	}, query, string(kind))
 	return d, err
 }
 
@@ -113,6 +120,7 @@ func (s *Store) Recount(ctx context.Context, kind record.Kind) (differed bool, e
 		}
 		if differed = !kept.Equal(counted); differed {
 			*kept = counted
+			t.unsee()
 			return t.problem("damage", "the digest of "+string(kind)+" did not match its records and was counted again", nil)
 		}
 		return nil
@@ -120,7 +128,8 @@ func (s *Store) Recount(ctx context.Context, kind record.Kind) (differed bool, e
 	return differed, err
 }
 
-// Kinds returns the kinds that have records, and the five known ones, in the order of priority.
+// Kinds returns the kinds that have records, and the five known ones, in the
+// order of priority; not record.Witness, which has no records of a person.
 func (s *Store) Kinds(ctx context.Context) (kinds []record.Kind, err error) {
 	err = s.read(ctx, func(c *session) error {
 		kinds, err = c.kinds()

@@ -13,6 +13,7 @@
 //   - sync side    claim.go, mint.go, apply.go, outbox.go, ranges.go, chunks.go, cursor.go, digest.go
 //   - the row      row.go (a row of table record), put.go (how it is written), document.go
 //     (fields to JSON and back), state.go (causal state), shown.go (which sibling is shown)
+//   - lying clouds witness.go (what devices state), seen.go, withheld.go (what is missing here), sample.go
 //   - history      history.go (what changed), moment.go (a time as a place in the order), rollback.go, retain.go
 //   - upkeep       schema.go, migrate.go, repair.go, wake.go, fulltext.go, trash.go, verify.go, problem.go
 //   - SQLite       conn.go (connections and pragmas), tx.go (transactions), meta.go

@@ -16,8 +16,8 @@ func (s *Store) NewID() (id record.ID, err error) { return id, s.random(id[:]) }
 // exactly these fields. Writing a deleted record brings it back. It is durable
 // when Put returns.
 func (s *Store) Put(ctx context.Context, kind record.Kind, id record.ID, fields []record.Field) error {
-	if !kind.Valid() {
-		return fmt.Errorf("put: %q is not a kind", string(kind))
+	if !kind.Valid() || kind == record.Witness {
+		return fmt.Errorf("put: %q is not a kind of personal data", string(kind))
 	}
 	err := s.write(ctx, false, func(t *tx) error {
 		r, err := t.rowByID(id)

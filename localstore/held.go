@@ -87,6 +87,7 @@ func (t *tx) dropHeld(r *row) error {
 		return err
 	}
 	r.held = nil
+	t.unsee()
 	return errors.Join(t.exec("DELETE FROM held WHERE n = ?", r.n), t.digestRow(r, t.digestAdd))
 }
 
@@ -126,6 +127,7 @@ func (t *tx) setAside(r *row, own, h *record.Version, loss int, in *Incoming, me
 		return err
 	}
 	r.held = next
+	t.saw(h.Vector)
 	err = errors.Join(
 		t.exec("INSERT OR REPLACE INTO held (n, kind, id, vid, version, over, state, loss, acked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			r.n, string(r.kind), r.id.String(), next.vid[:], encoded, next.over, next.state, loss, int64(next.acked)),

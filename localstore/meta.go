@@ -20,6 +20,10 @@ const (
 	metaHistoryN   = "history_n"  // last change that the history has removed for its age
 	metaHistoryAt  = "history_at" // clock (Unix ms) from which the history is kept
 	metaProvenance = "provenance" // what the file was used on
+	metaSeen       = "seen"       // highest dot of each replica in any version that is stored; absent: to be counted
+	metaWithheld   = "withheld"   // what statements claim and the cloud does not give, JSON
+	metaExcused    = "excused"    // claims that a person called lost, a vector
+	metaSample     = "sample"     // the last sample that was read back, JSON
 	metaSnapshot   = "snapshot"   // in a back-up only: its Note, JSON
 )
 

@@ -68,6 +68,9 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 	if !s.claimed.Load() {
 		return nil, ErrNotClaimed
 	}
+	if kind == record.Witness {
+		return s.outgoingWitnesses(ctx, after, maxRecords)
+	}
 	var out []Outgoing
 	dirty := 0
 	err := s.read(ctx, func(c *session) (err error) {

@@ -119,8 +119,18 @@ func (s *Store) Version(ctx context.Context, id record.ID) (o Outgoing, err erro
 // flash: losing it costs a repeat.
 func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 	err := s.write(ctx, true, func(t *tx) error {
+		statements, err := t.witnessIDs()
+		if err != nil {
+			return err
+		}
 		for _, ref := range refs {
 			id := ref.ID.String()
+			if statements[ref.VersionID] {
+				if err := t.exec("UPDATE witness SET ord = NULL WHERE vid = ?", ref.VersionID[:]); err != nil {
+					return err
+				}
+				continue
+			}
 			err := errors.Join(
 				t.exec("DELETE FROM outbox WHERE n = (SELECT n FROM record WHERE id = ? AND vid = ?)", id, ref.VersionID[:]),
 				t.exec("UPDATE held SET ord = NULL WHERE ord IS NOT NULL AND n = (SELECT n FROM record WHERE id = ?) AND vid = ?", id, ref.VersionID[:]))
@@ -150,9 +160,19 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had int, err error)
 		if _, err := t.metaBytes(metaReplica, own[:]); err != nil {
 			return err
 		}
+		statements, err := t.witnessIDs()
+		if err != nil {
+			return err
+		}
 		for _, ref := range refs {
 			if err := ctx.Err(); err != nil {
 				return err
+			}
+			if statements[ref.VersionID] {
+				if err := t.queueWitness(ref.VersionID); err != nil {
+					return err
+				}
+				continue
 			}
 			r, err := t.rowByID(ref.ID)
 			if err != nil {

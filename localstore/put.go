@@ -110,6 +110,7 @@ func (t *tx) replaceVersion(r *row, v *record.Version, next record.VersionID) er
 		return err
 	}
 	r.vid = &next
+	t.saw(v.Vector)
 	if r.held != nil {
 		if err := t.reorder(r, v); err != nil {
 			return err

@@ -40,9 +40,13 @@ func (v *versionSet) Scan(lower, upper rangeset.Bound, visit func(rangeset.Item)
 			high += "g"
 		}
 	}
-	st, err := v.c.prepare(`SELECT id, vid FROM record r INDEXED BY record_set WHERE kind = ?1 AND vid IS NOT NULL AND id >= ?2 AND id < ?3
+	query := `SELECT id, vid FROM record r INDEXED BY record_set WHERE kind = ?1 AND vid IS NOT NULL AND id >= ?2 AND id < ?3
  AND NOT EXISTS (SELECT 1 FROM held h WHERE h.n = r.n AND h.over = 1)
- UNION ALL SELECT id, vid FROM held INDEXED BY held_set WHERE kind = ?1 AND id >= ?2 AND id < ?3 ORDER BY id, vid`)
+ UNION ALL SELECT id, vid FROM held INDEXED BY held_set WHERE kind = ?1 AND id >= ?2 AND id < ?3 ORDER BY id, vid`
+	if v.kind == record.Witness {
+		query = "SELECT lower(hex(id)), vid FROM witness WHERE ?1 <> '' AND lower(hex(id)) >= ?2 AND lower(hex(id)) < ?3 ORDER BY id, vid"
+	}
+	st, err := v.c.prepare(query)
 	if err != nil {
 		return err
 	}

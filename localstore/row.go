@@ -162,6 +162,7 @@ func (t *tx) demote(r *row) error {
 		return err
 	}
 	r.vid = nil
+	t.unsee()
 	err := errors.Join(
 		t.digestRow(r, t.digestAdd),
 		t.exec("UPDATE record SET vid = NULL, state = NULL, conflicts = 0 WHERE n = ?", r.n),

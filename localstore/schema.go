@@ -18,6 +18,7 @@ var lastFiles = [...]string{
 	2: "sql/008_holds.sql",
 	3: "sql/009_history.sql",
 	4: "sql/010_imported_guards.sql",
+	5: "sql/011_witness.sql",
 }
 
 // formatVersion is the format that this program writes. It only goes up.

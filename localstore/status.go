@@ -38,6 +38,12 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 		if st.Problems, err = c.problems(); err != nil {
 			return err
 		}
+		if st.Sample, err = c.sampleStatus(); err != nil {
+			return err
+		}
+		if st.Withheld, err = c.withheld(); err != nil {
+			return err
+		}
 		if _, err := c.metaBytes(metaReplica, st.Replica[:]); err != nil {
 			return err
 		}
@@ -74,6 +80,7 @@ func (c *session) kinds() ([]record.Kind, error) {
 		return nil
 	}, `WITH RECURSIVE k(kind) AS (SELECT min(kind) FROM record UNION ALL SELECT (SELECT min(kind) FROM record WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL)
  SELECT kind FROM k WHERE kind IS NOT NULL UNION SELECT kind FROM cloud`)
+	kinds = slices.DeleteFunc(kinds, func(k record.Kind) bool { return k == record.Witness })
 	slices.SortStableFunc(kinds, func(a, b record.Kind) int {
 		return cmp.Or(cmp.Compare(a.Priority(), b.Priority()), cmp.Compare(a, b))
 	})
@@ -133,7 +140,10 @@ func (c *session) cloudStates(st *Status) error {
 		if err != nil {
 			return err
 		}
-		k := st.Kinds[kind]
+		k, ok := st.Kinds[kind]
+		if !ok { // the statements of devices
+			return nil
+		}
 		k.Cloud = CloudState{Digest: d, Head: uint64(head.Int64)}
 		copy(k.Cloud.Epoch[:], epoch)
 		if at.Valid {

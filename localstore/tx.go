@@ -121,13 +121,15 @@ func (c *session) count(query string, args ...any) (int, error) {
 // collected here and written by finish.
 type tx struct {
 	*session
-	s        *Store
-	digests  map[record.Kind]*rangeset.Digest // of the kinds touched, as they will be
-	texts    map[int64]string                 // full texts to index, "" to remove
-	minter   *minter                          // nil until the first dot is drawn
-	received record.Vector                    // join of vectors received in this transaction
-	changed  bool                             // something that the agent should look at
-	began    int64                            // last change of the history before this transaction; with Store.ownClock
+	s         *Store
+	digests   map[record.Kind]*rangeset.Digest // of the kinds touched, as they will be
+	texts     map[int64]string                 // full texts to index, "" to remove
+	minter    *minter                          // nil until the first dot is drawn
+	received  record.Vector                    // join of vectors received in this transaction
+	stored    record.Vector                    // join of the vectors of versions stored in this transaction
+	uncounted bool                             // what was seen is to be counted again
+	changed   bool                             // something that the agent should look at
+	began     int64                            // last change of the history before this transaction; with Store.ownClock
 }
 
 // write runs fn in one transaction of the writer connection. The commit is
@@ -255,6 +257,9 @@ func (t *tx) finish() error {
 	}
 	if err := t.saveReceived(); err != nil {
 		return fmt.Errorf("store received vectors: %w", err)
+	}
+	if err := t.saveSeen(); err != nil {
+		return fmt.Errorf("store what was seen: %w", err)
 	}
 	if t.minter != nil {
 		if err := t.minter.save(t); err != nil {

@@ -155,6 +155,8 @@ type Status struct {
 	Stale    int       // records whose full text is not indexed yet; search scans them
 	Problems []Problem // what a person should know
 	WALBytes int64
+	Sample   SampleStatus
+	Withheld []Withheld // statements of devices that claim more than the cloud gives
 }
 
 // Problem is something that was found and survived: a schema object that was

@@ -131,7 +131,32 @@ func (v *verifier) records(progress func(float64)) error {
 	if err := v.history(); err != nil {
 		return err
 	}
+	if err := v.witnesses(); err != nil {
+		return err
+	}
 	return v.lists()
+}
+
+// witnesses checks the statements of devices, and that none dominates another.
+func (v *verifier) witnesses() error {
+	rows, err := v.c.witnessRows()
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if err := v.s.decodeWitness(&rows[i]); err != nil {
+			v.report.damage("%v", err)
+			return nil
+		}
+	}
+	for i := range rows {
+		for j := range rows {
+			if rows[i].id == rows[j].id && rows[i].v.Vector.Dominates(rows[j].v.Vector) {
+				v.report.damage("a statement of what was seen is kept beside a newer one")
+			}
+		}
+	}
+	return nil
 }
 
 // history checks that each document that is kept can be read.

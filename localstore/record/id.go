@@ -60,6 +60,10 @@ const (
 	Pictures Kind = "pictures"
 )
 
+// Witness is the kind of what devices state about themselves: it syncs like any
+// other, and is no data of a person.
+const Witness Kind = "witness"
+
 // Kinds lists the known kinds in their order of priority for sync and reseed.
 var Kinds = [...]Kind{Contacts, Events, Notes, Tasks, Pictures}
 
