@@ -27,6 +27,9 @@ type bench struct {
 	exe  string
 	fork chan func()
 
+	trace  []string // command before every process that is measured; its last argument, a file, is left out
+	traces int      // such files so far
+
 	mu    sync.Mutex
 	procs []*process
 }
@@ -75,6 +78,18 @@ func (b *bench) Close(keep bool) error {
 		return nil
 	}
 	return os.RemoveAll(b.dir)
+}
+
+// command is the lab's executable with args, under the tracer if there is one,
+// and the file that the tracer writes.
+func (b *bench) command(ctx context.Context, name string, args ...string) (*exec.Cmd, string) {
+	if b.trace == nil {
+		return exec.CommandContext(ctx, b.exe, args...), ""
+	}
+	b.traces++
+	file := b.path("logs", fmt.Sprintf("%s-%d.trace", name, b.traces))
+	line := append(append(b.trace[:len(b.trace):len(b.trace)], file, b.exe), args...)
+	return exec.CommandContext(ctx, line[0], line[1:]...), file
 }
 
 func (b *bench) spawn(cmd *exec.Cmd) error {
@@ -127,10 +142,11 @@ func (b *bench) runWith(ctx context.Context, env []string, role string, args ...
 
 // process is a command that runs until it is ended.
 type process struct {
-	name string
-	log  string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	name  string
+	log   string
+	trace string // file of the tracer, if there is one
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when it has ended
 }
 
 // start starts a process whose output goes to logs/NAME.log, appended, with more
@@ -142,7 +158,7 @@ func (b *bench) start(name, role string, env []string, args ...string) (*process
 		return nil, err
 	}
 	defer out.Close()
-	p.cmd = exec.Command(b.exe, args...)
+	p.cmd, p.trace = b.command(context.Background(), name, args...)
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(roleEnvironment(role), env...), out, out
 	if err := b.spawn(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

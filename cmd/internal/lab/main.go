@@ -39,7 +39,7 @@ Exit codes: 0 shown, 1 not shown, 2 wrong arguments, 130 interrupted.`,
 		SilenceUsage:     true,
 		PersistentPreRun: func(*cobra.Command, []string) { began = true },
 	}
-	root.AddCommand(outageCommand(), crashCommand(), drillCommand(), sampleCommand())
+	root.AddCommand(outageCommand(), crashCommand(), drillCommand(), benchCommand(), sampleCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

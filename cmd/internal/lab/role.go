@@ -15,6 +15,8 @@ const roleVariable = "SIDEKEEP_LAB_ROLE"
 const (
 	roleHandset = "sidekeep"
 	roleCloud   = "sidekeep-cloud"
+	roleFloor   = "floor" // the other end of the bare websocket that bench measures
+	roleFleet   = "fleet" // the handsets of the fleet that bench measures
 )
 
 // actRole runs the command that the environment names, if any.
@@ -24,6 +26,10 @@ func actRole(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int
 		return cli.Main(args, stdin, stdout, stderr), true
 	case roleCloud:
 		return cloudcmd.Main(args, stdin, stdout, stderr), true
+	case roleFloor:
+		return floorMain(stdout, stderr), true
+	case roleFleet:
+		return fleetMain(args, stdout, stderr), true
 	}
 	return 0, false
 }
