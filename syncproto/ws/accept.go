@@ -1,8 +1,12 @@
 package ws
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,7 +30,7 @@ func Accept(w http.ResponseWriter, r *http.Request, readLimit int) (*Conn, error
 		http.Error(w, "the subprotocol is "+Subprotocol, http.StatusBadRequest)
 		return nil, fmt.Errorf("accept: %w", ErrSubprotocol)
 	}
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	c, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
 		Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
@@ -34,6 +38,34 @@ func Accept(w http.ResponseWriter, r *http.Request, readLimit int) (*Conn, error
 	}
 	c.SetReadLimit(int64(readLimit))
 	return &Conn{c: c, remote: r.RemoteAddr}, nil
+}
+
+// leanBytes is the size of a connection's two buffers. What is larger than a
+// buffer goes past it, so small ones cost little and idle connections keep less.
+const leanBytes = 512
+
+// lean hands a connection over with small buffers in place of net/http's.
+type lean struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (l lean) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, brw, err := http.NewResponseController(l.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	early, err := brw.Reader.Peek(brw.Reader.Buffered())
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	// What the client sent behind its request has to stand in the new buffer.
+	early = bytes.Clone(early)
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), conn), max(leanBytes, len(early)))
+	if _, err := reader.Peek(len(early)); err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, leanBytes)), nil
 }
 
 func offers(headers []string) bool {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -48,16 +50,87 @@ type Conn struct {
 func (c *Conn) Read(ctx context.Context) ([]byte, error) {
 	t, b, err := c.c.Read(ctx)
 	if err != nil {
-		if errors.Is(err, websocket.ErrMessageTooBig) {
-			err = fmt.Errorf("%w: %w", ErrTooBig, err)
-		}
-		return nil, fmt.Errorf("read websocket: %w", err)
+		return nil, readError(err)
 	}
 	if t != websocket.MessageBinary {
 		c.Close(StatusProtocol, "")
 		return nil, fmt.Errorf("read websocket: %w", ErrText)
 	}
 	return b, nil
+}
+
+// ErrSlow is wrapped by ReadPaced's error when a message that had begun did not
+// come fast enough. The connection is closed then.
+var ErrSlow = errors.New("message too slow")
+
+// Pace is how ReadPaced receives a message.
+type Pace struct {
+	// A message that has begun must be whole after Grace, and a second more for
+	// each BytesPerSecond that came.
+	Grace          time.Duration
+	BytesPerSecond int
+	// Large is called, if not nil, when more than SmallBytes of a message came,
+	// before the rest is read. It gives a buffer for the whole message, or ends
+	// the reading with an error. Its time does not count.
+	SmallBytes int
+	Large      func() ([]byte, error)
+}
+
+// ReadPaced is Read, with bounds on time and memory. Waiting for a message to
+// begin is not bounded. The message stands in the buffer that p.Large gave, if
+// it was called and the buffer is large enough.
+func (c *Conn) ReadPaced(ctx context.Context, p Pace) ([]byte, error) {
+	t, r, err := c.c.Reader(ctx)
+	if err != nil {
+		return nil, readError(err)
+	}
+	var slow atomic.Bool
+	cut := time.AfterFunc(p.Grace, func() {
+		slow.Store(true)
+		c.c.CloseNow()
+	})
+	defer cut.Stop()
+	began := time.Now()
+	b, large := make([]byte, 0, 512), p.Large
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if slow.Load() {
+				err = ErrSlow
+			}
+			return nil, readError(err)
+		}
+		if len(b) > p.SmallBytes && large != nil {
+			cut.Stop()
+			paused := time.Now()
+			whole, err := large()
+			if err != nil {
+				return nil, err
+			}
+			b, large = append(whole[:0], b...), nil
+			began = began.Add(time.Since(paused))
+		}
+		cut.Reset(time.Until(began.Add(p.Grace + time.Duration(len(b)/p.BytesPerSecond)*time.Second)))
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+	}
+	if t != websocket.MessageBinary {
+		c.Close(StatusProtocol, "")
+		return nil, fmt.Errorf("read websocket: %w", ErrText)
+	}
+	return b, nil
+}
+
+func readError(err error) error {
+	if errors.Is(err, websocket.ErrMessageTooBig) {
+		err = fmt.Errorf("%w: %w", ErrTooBig, err)
+	}
+	return fmt.Errorf("read websocket: %w", err)
 }
 
 // Write sends one message. An ended context closes the connection.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type device struct {
 	origin  string // "" means the cloud's address
 
 	conn    *ws.Conn
+	dialer  func(ctx context.Context, network, addr string) (net.Conn, error) // nil means the system's
 	welcome *syncproto.Welcome
 	request syncproto.RequestID
 }
@@ -74,7 +76,7 @@ func (d *device) dial(c *cloudtest.Cloud) {
 	if d.conn != nil {
 		d.conn.CloseNow()
 	}
-	conn, err := ws.Dial(ctx, c.URL+"/sync", ws.DialOptions{})
+	conn, err := ws.Dial(ctx, c.URL+"/sync", ws.DialOptions{DialContext: d.dialer})
 	if err != nil {
 		d.t.Fatal(err)
 	}

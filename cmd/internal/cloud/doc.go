@@ -7,10 +7,17 @@
 //   - perform.go  what the machine asks of the store
 //   - hub.go      who is connected for which account
 //   - admit.go    which accounts are let in
+//   - limits.go   what clients can make the server hold: Limits
+//   - front.go    the listener: connections before authentication
+//   - address.go  connections of one address
+//   - fair.go     memory and commits, shared fairly between accounts
+//   - reseed.go   who may write in bulk, and when the others come back
 //   - metrics.go  counters for Prometheus
 //
 // It never sees plaintext, and neither its log nor its metrics hold the id of
 // an account, device, record, version or chunk.
+//
+// LOAD.md has what it does under load, measured.
 //
 // Each connection has two goroutines, a reader and the session's loop, and a
 // bounded inbox between them: a device that sends faster than the cloud stores

@@ -51,13 +51,16 @@ func (h *hub) enter(s *session, account seal.Account, replica record.ReplicaID) 
 	}
 }
 
-func (h *hub) leave(s *session, account seal.Account) {
+// leave takes a session out, and reports whether it was the account's last.
+func (h *hub) leave(s *session, account seal.Account) (last bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.rooms[account], s)
-	if len(h.rooms[account]) == 0 {
-		delete(h.rooms, account)
+	if len(h.rooms[account]) > 0 {
+		return false
 	}
+	delete(h.rooms, account)
+	return true
 }
 
 // moved tells the other sessions of an account that kinds have new versions.

@@ -17,6 +17,11 @@ func (c *session) perform(a syncproto.CloudAction) syncproto.CloudEvent {
 	if err == nil {
 		return ev
 	}
+	var wait *waitError
+	if errors.As(err, &wait) {
+		c.server.metrics.waits.WithLabelValues("bulk").Inc()
+		return syncproto.Refused{Seconds: seconds(wait.wait)}
+	}
 	code := syncproto.CodeOf(err)
 	switch code {
 	case syncproto.CodeRefused, syncproto.CodeUnknownAccount, syncproto.CodeBadMessage, syncproto.CodeBusy:
@@ -25,6 +30,36 @@ func (c *session) perform(a syncproto.CloudAction) syncproto.CloudEvent {
 		c.server.conf.Log.Error("storage", "operation", name, "error", err)
 	}
 	return syncproto.Failed{Code: code}
+}
+
+// waitError says that an account has to come back later.
+type waitError struct{ wait time.Duration }
+
+func (e *waitError) Error() string { return "come back in " + e.wait.String() }
+
+// store runs a write of bytes when it is the account's turn.
+func (c *session) store(bytes int, write func() error) error {
+	account := c.machine.Account()
+	if wait := c.server.reseeds.write(account, bytes, time.Now()); wait > 0 {
+		return &waitError{wait}
+	}
+	turn, err := c.server.committing.take(c.ctx, account, max(int64(bytes), smallBytes), bytes)
+	if err != nil {
+		return err
+	}
+	defer turn.release()
+	err = write()
+	c.server.reseeds.wrote(account, time.Now())
+	return err
+}
+
+// reads takes the memory for an answer that is read from the store, until it was
+// sent.
+func (c *session) reads() (err error) {
+	if c.answer == nil {
+		c.answer, err = c.server.sending.take(c.ctx, c.machine.Account(), sendBytes, smallBytes)
+	}
+	return err
 }
 
 func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudEvent, err error) {
@@ -37,9 +72,15 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 		ev, err = c.commit(a)
 		return "commit", ev, err
 	case syncproto.DoReadLog:
+		if err = c.reads(); err != nil {
+			return "read log", nil, err
+		}
 		ev, err = store.ReadLog(c.ctx, c.machine.Account(), a.Kind, a.After, a.BytesMax)
 		return "read log", ev, err
 	case syncproto.DoFetch:
+		if err = c.reads(); err != nil {
+			return "fetch", nil, err
+		}
 		ev, err = store.Fetch(c.ctx, c.machine.Account(), a.Kind, a.Refs)
 		return "fetch", ev, err
 	case syncproto.DoProve:
@@ -55,11 +96,19 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 		ids, err := store.Chunks().Missing(c.ctx, c.machine.Account(), a.Chunks)
 		return "find chunks", syncproto.ChunksMissing{Chunks: ids}, err
 	case syncproto.DoStoreChunks:
-		if err = store.Chunks().Put(c.ctx, c.machine.Account(), a.Chunks); err == nil {
+		bytes := 0
+		for i := range a.Chunks {
+			bytes += len(a.Chunks[i].Body)
+		}
+		err = c.store(bytes, func() error { return store.Chunks().Put(c.ctx, c.machine.Account(), a.Chunks) })
+		if err == nil {
 			c.server.metrics.chunks.WithLabelValues("in").Add(float64(len(a.Chunks)))
 		}
 		return "store chunks", syncproto.ChunksStored{}, err
 	case syncproto.DoReadChunk:
+		if err = c.reads(); err != nil {
+			return "read chunk", nil, err
+		}
 		chunk, err := store.Chunks().Get(c.ctx, c.machine.Account(), a.ID)
 		if chunk != nil {
 			c.server.metrics.chunks.WithLabelValues("out").Inc()
@@ -89,7 +138,15 @@ func (c *session) claim(a syncproto.DoClaim) (syncproto.CloudEvent, error) {
 }
 
 func (c *session) commit(a syncproto.DoCommit) (syncproto.CloudEvent, error) {
-	got, err := c.server.conf.Store.Commit(c.ctx, c.machine.Account(), a.Versions)
+	bytes := 0
+	for i := range a.Versions {
+		bytes += len(a.Versions[i].Header) + len(a.Versions[i].Body)
+	}
+	var got syncproto.Committed
+	err := c.store(bytes, func() (err error) {
+		got, err = c.server.conf.Store.Commit(c.ctx, c.machine.Account(), a.Versions)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -21,11 +23,10 @@ import (
 
 // Defaults of Config.
 const (
-	SessionsMaxDefault = 10_000
-	DrainTimeDefault   = 10 * time.Second
-	expireEvery        = 24 * time.Hour
-	requestTimeout     = 10 * time.Second
-	headerBytesMax     = 16 * 1024
+	DrainTimeDefault = 10 * time.Second
+	expireEvery      = 24 * time.Hour
+	requestTimeout   = 10 * time.Second
+	headerBytesMax   = 4 * 1024 // and what net/http adds
 	// The device keeps the connection alive, at the pace that its network needs;
 	// the cloud only finds out in the end about those that vanished.
 	keepAliveIdle = 30 * time.Minute
@@ -37,11 +38,14 @@ type Config struct {
 	Store cloudstore.Store
 	// Origins are the addresses that devices are configured with, such as
 	// wss://cloud.example.org. A device signs the one it was given.
-	Origins     []string
-	Admit       Admitter      // nil means AdmitNone
-	Metrics     bool          // serve /metrics beside /sync
-	SessionsMax int           // connections at once; 0 means SessionsMaxDefault
-	DrainTime   time.Duration // for sessions to end; 0 means DrainTimeDefault
+	Origins   []string
+	Admit     Admitter      // nil means AdmitNone
+	Metrics   bool          // serve /metrics beside /sync
+	Limits    Limits        // what clients can make the server hold
+	DrainTime time.Duration // for sessions to end; 0 means DrainTimeDefault
+	// Proxies are the addresses of reverse proxies whose X-Forwarded-For is
+	// believed. Nil means that every client's own address counts.
+	Proxies []netip.Prefix
 	// ScrubEvery is the time between two passes of the scrub, 0 means
 	// ScrubEveryDefault, negative never; ScrubBytes is what it reads in a second,
 	// 0 means ScrubBytesDefault.
@@ -59,9 +63,15 @@ type Server struct {
 	metrics  *metrics
 	draining chan struct{}
 
+	// What accounts share: memory for messages that come, for commits and for
+	// answers that go out, and the places of those that write in bulk.
+	receiving, committing, sending *fair
+	reseeds                        *reseeds
+
 	mu       sync.Mutex // guards what follows
 	stopping bool
 	open     int // connections
+	turns    turns
 	sessions map[*session]bool
 	all      sync.WaitGroup
 }
@@ -74,8 +84,9 @@ func New(c Config) (*Server, error) {
 	if c.Admit == nil {
 		c.Admit = AdmitNone{}
 	}
-	if c.SessionsMax == 0 {
-		c.SessionsMax = SessionsMaxDefault
+	var err error
+	if c.Limits, err = c.Limits.Filled(); err != nil {
+		return nil, fmt.Errorf("new server: %w", err)
 	}
 	if c.DrainTime == 0 {
 		c.DrainTime = DrainTimeDefault
@@ -92,7 +103,10 @@ func New(c Config) (*Server, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	s := &Server{conf: c, hub: newHub(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{}}
+	l := c.Limits
+	s := &Server{conf: c, hub: newHub(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{},
+		receiving: newFair(l.receive(), max(l.receive()/8, receiveBytes)), sending: newFair(l.send(), max(l.send()/8, sendBytes)),
+		committing: newFair(l.commit(), l.commit()), reseeds: newReseeds(l.Reseeds, l.BulkQuiet), turns: turns{least: busyLeast}}
 	if len(c.Origins) == 0 {
 		return nil, fmt.Errorf("new server: %w", ErrOrigins)
 	}
@@ -148,6 +162,7 @@ func (s *Server) MetricsHandler() http.Handler { return s.metrics.handler() }
 // each that is open, and returns when all have ended. tlsConf is nil for plain
 // connections. The store stays open.
 func (s *Server) Run(ctx context.Context, l net.Listener, tlsConf *tls.Config) error {
+	l = newFront(l, s.conf.Limits, s.conf.Proxies, s.metrics)
 	if tlsConf != nil {
 		tlsConf = tlsConf.Clone()
 		tlsConf.MinVersion = tls.VersionTLS13
@@ -155,7 +170,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener, tlsConf *tls.Config) e
 		l = tls.NewListener(l, tlsConf)
 	}
 	server := &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: requestTimeout, MaxHeaderBytes: headerBytesMax, IdleTimeout: time.Minute,
+		Handler: s.Handler(), ReadHeaderTimeout: requestTimeout, MaxHeaderBytes: headerBytesMax, IdleTimeout: requestTimeout,
+		ConnContext:  withGuard,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ErrorLog:     slog.NewLogLogger(s.conf.Log.Handler(), slog.LevelDebug),
 	}
@@ -246,16 +262,20 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "ok\n")
 }
 
-// begin counts a connection in. full says that there are too many.
-func (s *Server) begin() (ok, full bool) {
+// begin counts a connection in. wait is not 0 if there are too many: the time
+// after which to come back.
+func (s *Server) begin() (ok bool, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
-		return false, false
+		return false, 0
 	}
 	s.open++
 	s.all.Add(1)
-	return true, s.open > s.conf.SessionsMax
+	if s.open > s.conf.Limits.Sessions {
+		wait = spread(s.turns.next(time.Now(), busyStep), mathrand.Float64)
+	}
+	return true, wait
 }
 
 func (s *Server) end() {
@@ -266,23 +286,35 @@ func (s *Server) end() {
 }
 
 func (s *Server) serveSync(w http.ResponseWriter, r *http.Request) {
-	ok, full := s.begin()
+	guard := guardOf(r)
+	if guard != nil && !guard.front.attribute(guard, r.Header) {
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, "too many connections from this address", http.StatusTooManyRequests)
+		return
+	}
+	ok, wait := s.begin()
 	if !ok {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
 		return
 	}
-	defer s.end()
 	// A little more than the limit, so that the machine can say what was wrong.
 	conn, err := ws.Accept(w, r, syncproto.PreAuthBytesMax+64)
 	if err != nil {
 		s.conf.Log.Debug("no session", "error", err)
+		s.end()
 		return
 	}
 	var nonce syncproto.Nonce
 	if _, err := io.ReadFull(s.conf.Rand, nonce[:]); err != nil {
 		s.conf.Log.Error("no randomness", "error", err)
 		conn.CloseNow()
+		s.end()
 		return
 	}
-	newSession(s, conn, nonce).run(full)
+	c := newSession(s, conn, guard, nonce)
+	// On a goroutine of its own, so that all that the request took is free again.
+	go func() {
+		defer s.end()
+		c.run(wait)
+	}()
 }

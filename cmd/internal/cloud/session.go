@@ -2,22 +2,21 @@ package cloud
 
 import (
 	"context"
-	"math/rand/v2"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 	"sidekeep/syncproto/ws"
 )
 
 const (
-	// writeTimeout is for a small message; larger ones get a second for each
-	// writeBytesPerSecond bytes more. A link slower than that is cut.
-	writeTimeout        = 30 * time.Second
-	writeBytesPerSecond = 1024
-	// A cloud that is full asks to come back after this time, spread so that the
-	// devices do not all return at once.
-	busySeconds = 30
+	// A cloud that is full asks the first to come back after busyLeast, and each
+	// other busyStep later; all spread.
+	busyLeast = 30 * time.Second
+	busyStep  = 20 * time.Millisecond
 )
 
 // session drives one connection.
@@ -25,9 +24,12 @@ type session struct {
 	server  *Server
 	conn    *ws.Conn
 	machine *syncproto.CloudSession
+	guard   *guarded // the connection below; nil without a front
 	hint    *hint
-	inbox   chan []byte
-	entered bool // in the hub
+	inbox   chan inbound
+	reading seal.Account // the account, for the reader; set before a large message can come
+	entered bool         // in the hub
+	answer  *share       // for the answer that is read and sent; may be nil
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -40,9 +42,29 @@ type session struct {
 	step *Stepper // takes the place of conn, loop and goroutines; nil when served
 }
 
-func newSession(s *Server, conn *ws.Conn, nonce syncproto.Nonce) *session {
+// inbound is one message from the device.
+type inbound struct {
+	data  []byte
+	share *share // of the memory for messages; nil for a small one
+}
+
+// done gives back what a message took. Nothing of its bytes is used any more.
+func (m inbound) done() {
+	if m.share != nil {
+		m.share.release()
+		largeBuffers.Put(&m.data)
+	}
+}
+
+// largeBuffers holds buffers for messages that are not small.
+var largeBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, syncproto.MessageBytesMax+1)
+	return &b
+}}
+
+func newSession(s *Server, conn *ws.Conn, guard *guarded, nonce syncproto.Nonce) *session {
 	c := &session{
-		server: s, conn: conn, hint: newHint(), inbox: make(chan []byte, syncproto.RequestsMax),
+		server: s, conn: conn, guard: guard, hint: newHint(), inbox: make(chan inbound, syncproto.RequestsMax),
 		machine: syncproto.NewCloudSession(syncproto.CloudConfig{Nonce: nonce, Origins: s.origins}),
 		newer:   make(chan struct{}), done: make(chan struct{}),
 	}
@@ -50,32 +72,44 @@ func newSession(s *Server, conn *ws.Conn, nonce syncproto.Nonce) *session {
 	return c
 }
 
-// run serves the connection until it ends.
-func (c *session) run(full bool) {
+// run serves the connection until it ends. wait is not 0 if the cloud is full.
+func (c *session) run(wait time.Duration) {
 	m := c.server.metrics
 	m.sessions.Inc()
 	c.server.track(c, true)
-	defer c.server.track(c, false)
 	readerDone := make(chan struct{})
 	go func() {
 		defer close(readerDone)
 		c.read()
 	}()
-	code := c.loop(full)
-	c.cancel()
-	c.conn.CloseNow()
-	<-readerDone
-	c.leave()
-	m.sessions.Dec()
-	m.ended.WithLabelValues(code.String()).Inc()
-	c.server.conf.Log.Debug("session ended", "reason", code.String())
-	close(c.done)
+	code := syncproto.CodeNone
+	defer func() {
+		if broken := recover(); broken != nil {
+			// One client's message must not end everybody's sessions.
+			m.broken.Inc()
+			c.server.conf.Log.Error("a session broke", "panic", fmt.Sprint(broken), "stack", string(debug.Stack()))
+		}
+		c.cancel()
+		c.conn.CloseNow()
+		<-readerDone
+		for m := range c.inbox {
+			m.done()
+		}
+		c.answer.release()
+		c.leave()
+		m.sessions.Dec()
+		m.ended.WithLabelValues(code.String()).Inc()
+		c.server.conf.Log.Debug("session ended", "reason", code.String())
+		c.server.track(c, false)
+		close(c.done)
+	}()
+	code = c.loop(wait)
 }
 
 // leave takes the session out of what counts or reaches it.
 func (c *session) leave() {
-	if c.entered {
-		c.server.hub.leave(c, c.machine.Account())
+	if c.entered && c.server.hub.leave(c, c.machine.Account()) {
+		c.server.reseeds.left(c.machine.Account())
 	}
 	if c.live {
 		c.server.metrics.live.Dec()
@@ -86,33 +120,54 @@ func (c *session) leave() {
 func (c *session) read() {
 	defer close(c.inbox)
 	for {
-		b, err := c.conn.Read(c.ctx)
+		m, err := c.receive()
 		if err != nil {
 			return
 		}
 		select {
-		case c.inbox <- b:
+		case c.inbox <- m:
 		case <-c.ctx.Done():
+			m.done()
 			return
 		}
 	}
 }
 
+// receive reads one message. A message that is not small waits for its account's
+// share of memory before the rest of it is read.
+func (c *session) receive() (m inbound, err error) {
+	m.data, err = c.conn.ReadPaced(c.ctx, ws.Pace{
+		Grace: c.server.conf.Limits.MessageGrace, BytesPerSecond: c.server.conf.Limits.BytesPerSecond, SmallBytes: smallBytes,
+		Large: func() (b []byte, err error) {
+			if m.share, err = c.server.receiving.take(c.ctx, c.reading, receiveBytes, smallBytes); err != nil {
+				return nil, err
+			}
+			return *largeBuffers.Get().(*[]byte), nil
+		},
+	})
+	if err != nil && m.share != nil {
+		m.share.release() // and the buffer is the garbage collector's
+	}
+	return m, err
+}
+
 // loop feeds events to the machine until the session is over.
-func (c *session) loop(full bool) syncproto.Code {
-	if full {
-		seconds := busySeconds + rand.Uint64N(busySeconds)
-		_, code := c.handle(syncproto.Refused{Seconds: seconds})
+func (c *session) loop(wait time.Duration) syncproto.Code {
+	if wait > 0 {
+		c.server.metrics.waits.WithLabelValues("sessions").Inc()
+		_, code := c.handle(syncproto.Refused{Seconds: seconds(wait)})
 		return code
 	}
 	deadline := time.NewTimer(syncproto.PreAuthSeconds * time.Second)
 	defer deadline.Stop()
 	for {
-		ev, ok := c.next(deadline.C)
+		ev, message, ok := c.next(deadline.C)
 		if !ok {
 			return syncproto.CodeNone
 		}
-		if over, code := c.handle(ev); over {
+		over, code := c.handle(ev)
+		message.done()
+		if over {
 			return code
 		}
 	}
@@ -120,38 +175,38 @@ func (c *session) loop(full bool) syncproto.Code {
 
 // next waits for the next event. When the machine has work left, it only takes
 // what is there already.
-func (c *session) next(deadline <-chan time.Time) (syncproto.CloudEvent, bool) {
+func (c *session) next(deadline <-chan time.Time) (ev syncproto.CloudEvent, message inbound, ok bool) {
 	select {
 	case <-c.server.draining:
-		return syncproto.Draining{}, true
+		return syncproto.Draining{}, message, true
 	case <-c.newer:
-		return syncproto.Superseded{}, true
+		return syncproto.Superseded{}, message, true
 	default:
 	}
 	var idle chan struct{}
 	if c.machine.Busy() {
 		idle = closedChannel
 		select {
-		case b, ok := <-c.inbox:
-			return c.received(b), ok
+		case message, ok = <-c.inbox:
+			return c.received(message.data), message, ok
 		case <-c.hint.ready:
-			return syncproto.Moved{Kinds: c.hint.take()}, true
+			return syncproto.Moved{Kinds: c.hint.take()}, message, true
 		default:
 		}
 	}
 	select {
-	case b, ok := <-c.inbox:
-		return c.received(b), ok
+	case message, ok = <-c.inbox:
+		return c.received(message.data), message, ok
 	case <-c.hint.ready:
-		return syncproto.Moved{Kinds: c.hint.take()}, true
+		return syncproto.Moved{Kinds: c.hint.take()}, message, true
 	case <-idle:
-		return syncproto.Continue{}, true
+		return syncproto.Continue{}, message, true
 	case <-deadline:
-		return syncproto.Deadline{}, true
+		return syncproto.Deadline{}, message, true
 	case <-c.server.draining:
-		return syncproto.Draining{}, true
+		return syncproto.Draining{}, message, true
 	case <-c.newer:
-		return syncproto.Superseded{}, true
+		return syncproto.Superseded{}, message, true
 	}
 }
 
@@ -171,6 +226,10 @@ func (c *session) received(b []byte) syncproto.CloudEvent {
 // handle feeds one event and everything that follows from it. over says that
 // the session has ended.
 func (c *session) handle(ev syncproto.CloudEvent) (over bool, code syncproto.Code) {
+	defer func() {
+		c.answer.release()
+		c.answer = nil
+	}()
 	queue := c.machine.Handle(ev)
 	for len(queue) > 0 {
 		a := queue[0]
@@ -204,10 +263,15 @@ func (c *session) send(m syncproto.Message) error {
 		c.step.sent = append(c.step.sent, b)
 		return nil
 	}
+	// What was read from the store for it is garbage now.
+	c.answer.shrink(int64(len(b)))
 	if m.Type() == syncproto.TypeWelcome {
+		c.guard.authenticated()
+		c.reading = c.machine.Account()
 		c.conn.SetReadLimit(syncproto.MessageBytesMax)
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, writeTimeout+time.Duration(len(b)/writeBytesPerSecond)*time.Second)
+	l := c.server.conf.Limits
+	ctx, cancel := context.WithTimeout(c.ctx, l.MessageGrace+time.Duration(len(b)/l.BytesPerSecond)*time.Second)
 	defer cancel()
 	if err := c.conn.Write(ctx, b); err != nil {
 		return err
@@ -223,7 +287,8 @@ func (c *session) hangUp(code syncproto.Code) {
 		return
 	}
 	go func() {
-		for range c.inbox {
+		for m := range c.inbox {
+			m.done()
 		}
 	}()
 	c.conn.Close(closeStatus(code), "")

@@ -23,7 +23,7 @@ func (s *Server) Step() (*Stepper, error) {
 	if _, err := io.ReadFull(s.conf.Rand, nonce[:]); err != nil {
 		return nil, fmt.Errorf("draw a nonce: %w", err)
 	}
-	st := &Stepper{c: newSession(s, nil, nonce)}
+	st := &Stepper{c: newSession(s, nil, nil, nonce)}
 	st.c.step = st
 	return st, nil
 }

@@ -30,6 +30,7 @@ type serveFlags struct {
 	scrubEvery                  time.Duration
 	scrubBytes                  int
 	verbose                     bool
+	limits                      limitFlags
 }
 
 func serveCommand() *cobra.Command {
@@ -52,6 +53,12 @@ Certificate and key are read again when their files change. The log shows the
 pin of the key: a device that is given it with --pin needs no authority, and no
 clock, to know this cloud.
 
+It stays within --memory: all queues and the numbers of sessions follow from it,
+unless they are given. Devices that it can not serve now are told when to come
+back. Where it listens on more than loopback, connections, unauthenticated
+connections and new ones in a second are bounded for each address (a /64 of
+IPv6); behind a reverse proxy, --trusted-proxy says whose X-Forwarded-For counts.
+
 On SIGTERM it drains: each device is told and comes back later.` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, f) },
@@ -68,6 +75,7 @@ On SIGTERM it drains: each device is told and comes back later.` + exitHelp,
 	fl.StringVar(&f.readyFile, "ready-file", "", "file to write the address to when ready")
 	fl.DurationVar(&f.scrubEvery, "scrub-every", cloud.ScrubEveryDefault, "read everything again so often, set aside what is damaged and have devices fill the hole; 0 means never")
 	fl.IntVar(&f.scrubBytes, "scrub-bytes", cloud.ScrubBytesDefault, "bytes a second that this may read")
+	f.limits.add(fl)
 	fl.BoolVar(&f.verbose, "verbose", false, "log each session")
 	return cmd
 }
@@ -111,7 +119,16 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer l.Close()
-	server, err := newServer(f, l, tlsConf != nil, cloud.Config{Store: store, Log: log})
+	limits, err := f.limits.limits(cmd.Flags(), cloud.LoopbackOrigins(l.Addr(), false) != nil)
+	if err != nil {
+		return err
+	}
+	proxies, err := f.limits.proxies()
+	if err != nil {
+		return err
+	}
+	limits.Apply()
+	server, err := newServer(f, l, tlsConf != nil, cloud.Config{Store: store, Log: log, Limits: limits, Proxies: proxies})
 	if err != nil {
 		return err
 	}

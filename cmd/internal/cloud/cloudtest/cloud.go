@@ -3,8 +3,10 @@ package cloudtest
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -16,14 +18,16 @@ import (
 
 // Options of Start. The zero value is a cloud that admits everyone.
 type Options struct {
-	Dir   string         // data folder; "" means a temporary one
-	Addr  string         // to listen on; "" means a free loopback port
-	Admit cloud.Admitter // nil means cloud.AdmitAll
-	Log   *slog.Logger   // nil means silence
-	Now   func() time.Time
-	Store cloudstore.Store // nil means a SQLite store in Dir
-	// SessionsMax is cloud.Config's.
-	SessionsMax int
+	Dir         string         // data folder; "" means a temporary one
+	Addr        string         // to listen on; "" means a free loopback port
+	Admit       cloud.Admitter // nil means cloud.AdmitAll
+	Log         *slog.Logger   // nil means silence
+	Now         func() time.Time
+	Store       cloudstore.Store // nil means a SQLite store in Dir
+	SessionsMax int              // cloud.Limits.Sessions
+	Limits      cloud.Limits
+	Proxies     []netip.Prefix
+	TLS         *tls.Config // nil means plain connections
 }
 
 // Cloud is a running cloud.
@@ -75,16 +79,21 @@ func Start(t testing.TB, opt Options) *Cloud {
 func (c *Cloud) serve(ctx context.Context, l net.Listener) {
 	c.Addr = l.Addr().String()
 	c.URL = "ws://" + c.Addr
+	if c.opt.TLS != nil {
+		c.URL = "wss://" + c.Addr
+	}
+	limits := c.opt.Limits
+	limits.Sessions = max(limits.Sessions, c.opt.SessionsMax)
 	server, err := cloud.New(cloud.Config{
-		Store: c.Store, Origins: cloud.LoopbackOrigins(l.Addr(), false), Admit: c.opt.Admit, Metrics: true,
-		Log: c.opt.Log, SessionsMax: c.opt.SessionsMax,
+		Store: c.Store, Origins: cloud.LoopbackOrigins(l.Addr(), c.opt.TLS != nil), Admit: c.opt.Admit, Metrics: true,
+		Log: c.opt.Log, Limits: limits, Proxies: c.opt.Proxies,
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	go func() {
 		defer close(c.finished)
-		if err := server.Run(ctx, l, nil); err != nil {
+		if err := server.Run(ctx, l, c.opt.TLS); err != nil {
 			c.t.Errorf("cloud: %v", err)
 		}
 	}()

@@ -1,0 +1,166 @@
+package cloud
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+const (
+	// bulkBytes is what an account may write without a place among those that
+	// write in bulk: edits of a person stay far below.
+	bulkBytes = 1 << 20
+	// bulkFirst is how long a bulk is taken to last before one was seen.
+	bulkFirst = 10 * time.Second
+	// waitLeast is the shortest wait that is asked for.
+	waitLeast = 5 * time.Second
+	// toldMax bounds the accounts whose turn is remembered.
+	toldMax    = 65_536
+	sweepEvery = 10 * time.Second
+)
+
+// reseeds lets so many accounts write in bulk at once, as all do when the cloud
+// has come back empty, and tells the others when to come.
+type reseeds struct {
+	places int
+	quiet  time.Duration // Limits.BulkQuiet
+
+	mu       sync.Mutex // guards what follows
+	accounts map[seal.Account]*bulk
+	placed   map[*bulk]bool
+	swept    time.Time
+	turns    turns
+	lasts    time.Duration // of a bulk: a moving mean
+	rand     func() float64
+}
+
+// bulk is what one account wrote lately.
+type bulk struct {
+	bytes int64
+	since time.Time // when it got its place
+	last  time.Time // when it last wrote
+	due   time.Time // when it was told to come back
+}
+
+func newReseeds(places int, quiet time.Duration) *reseeds {
+	return &reseeds{places: places, quiet: quiet, accounts: map[seal.Account]*bulk{}, placed: map[*bulk]bool{},
+		turns: turns{least: waitLeast}, lasts: bulkFirst, rand: rand.Float64}
+}
+
+// write counts bytes of an account. It returns 0 if they may be written, else
+// the time to wait before the account comes back.
+func (r *reseeds) write(account seal.Account, bytes int, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sweep(now)
+	b := r.accounts[account]
+	if b == nil {
+		b = &bulk{last: now}
+		r.accounts[account] = b
+	}
+	if now.Sub(b.last) > r.quiet {
+		r.end(b)
+	}
+	if !r.placed[b] && b.bytes+int64(bytes) > bulkBytes {
+		for o := range r.placed {
+			if now.Sub(o.last) > r.quiet {
+				r.end(o)
+			}
+		}
+		if len(r.placed) >= r.places {
+			b.bytes, b.last = 0, now
+			return r.wait(b, now)
+		}
+		r.placed[b], b.since = true, now
+	}
+	b.bytes += int64(bytes)
+	b.last = now
+	return 0
+}
+
+// wrote says that the account's last write is stored.
+func (r *reseeds) wrote(account seal.Account, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.accounts[account]; b != nil {
+		b.last = now
+	}
+}
+
+// left says that no device of the account is connected any more.
+func (r *reseeds) left(account seal.Account) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.accounts[account]; b != nil {
+		r.end(b)
+	}
+}
+
+// end ends a bulk: its place is free.
+func (r *reseeds) end(b *bulk) {
+	b.bytes = 0
+	if r.placed[b] {
+		delete(r.placed, b)
+		r.lasts += (b.last.Sub(b.since) - r.lasts) / 8
+	}
+}
+
+// sweep forgets the accounts that wrote nothing lately and whose turn has
+// passed. If that is not enough, it forgets turns.
+func (r *reseeds) sweep(now time.Time) {
+	full := len(r.accounts) >= toldMax
+	if !full && now.Sub(r.swept) < sweepEvery {
+		return
+	}
+	r.swept = now
+	for account, b := range r.accounts {
+		if now.Sub(b.last) > r.quiet && (full || now.After(b.due)) {
+			r.end(b)
+			delete(r.accounts, account)
+		}
+	}
+}
+
+// wait tells an account its turn: one for all its devices.
+func (r *reseeds) wait(b *bulk, now time.Time) time.Duration {
+	if !b.due.After(now) {
+		b.due = now.Add(r.turns.next(now, max(r.lasts, time.Second)/time.Duration(r.places)))
+	}
+	return spread(max(b.due.Sub(now), waitLeast), r.rand)
+}
+
+// turns hands out times at which to come back, one after the other.
+type turns struct {
+	least time.Duration // until the first
+	due   time.Time
+}
+
+// next returns the time until the next turn, step after the one before.
+func (t *turns) next(now time.Time, step time.Duration) time.Duration {
+	if first := now.Add(t.least); t.due.Before(first) {
+		t.due = first
+	}
+	if most := now.Add(waitMost); t.due.After(most) {
+		t.due = most // the queue is longer than anybody may be asked to wait
+	}
+	t.due = t.due.Add(step)
+	return min(t.due.Sub(now), waitMost)
+}
+
+const waitMost = syncproto.WaitSecondsMax * time.Second
+
+// spread makes a wait longer by up to a half, so that those who are told at one
+// time do not return at one time. Where the longest wait allows no more it makes
+// it shorter.
+func spread(wait time.Duration, rand func() float64) time.Duration {
+	wait = min(wait, waitMost*2/3)
+	return wait + time.Duration(rand()*float64(wait)/2)
+}
+
+// seconds rounds a wait up to what is said on the wire.
+func seconds(wait time.Duration) uint64 {
+	return min(uint64((wait+time.Second-1)/time.Second), syncproto.WaitSecondsMax)
+}
