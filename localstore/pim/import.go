@@ -218,12 +218,13 @@ func numbered(uid string, n int) string {
 	return uid + "-" + strconv.Itoa(n)
 }
 
-// emitHeld hands on the records whose UID stands in several places. A file
-// that has a UID twice means two records: one is known by the UID, the others by
+// emitHeld hands on the records whose UID stands in several places: overrides
+// with the event that they belong to. Beside that, a file that has a UID twice means two records: one is known by the UID, the others by
 // their content. The largest gets the UID, whatever the order in the file.
 func (im *importer) emitHeld() error {
 	for _, slot := range im.order {
-		objects := im.held[slot]
+		objects := joinOverrides(im.held[slot])
+		im.report.Objects -= len(im.held[slot]) - len(objects)
 		if len(objects) > 1 {
 			content := make(map[int]string, len(objects))
 			for i := range objects {
