@@ -23,7 +23,8 @@ type Store interface {
 
 	// Commit stores versions of one account in one transaction. A version that
 	// the store holds already still leads to a write and a commit before the
-	// answer: with replication a row can be visible before it is safe.
+	// answer: with replication a row can be visible before it is safe. A version
+	// that the account has no room for is rejected with CodeQuota.
 	Commit(ctx context.Context, account seal.Account, versions []syncproto.CloudVersion) (syncproto.Committed, error)
 
 	// ReadLog returns the versions of a kind after a sequence, at most

@@ -22,11 +22,16 @@ import (
 
 const lockName = "cloud.lock"
 
+// quotaDefault is what one account may hold unless --quota says otherwise: a
+// hundred times the data of a person who takes many pictures with a handset.
+const quotaDefault = "4GiB"
+
 type serveFlags struct {
 	data, listen, metricsListen string
 	origins                     []string
 	tlsCert, tlsKey             string
 	admit, admitKey, readyFile  string
+	quota                       string
 	scrubEvery                  time.Duration
 	scrubBytes                  int
 	verbose                     bool
@@ -48,6 +53,10 @@ Admission is closed by default. --admit FILE lists one account id a line and is
 read again when it changes; --admit-key FILE admits who shows the token that
 'sidekeep-cloud admit' printed for the account; with both, one of them is enough.
 --admit open admits everyone and is the default on a loopback address.
+
+--quota bounds what one account may hold: all that is stored of it, versions that
+newer ones replaced in the last 30 days included. Beyond it, devices are told that
+there is no more room, and go on with what they hold; deleting goes on.
 
 Certificate and key are read again when their files change. The log shows the
 pin of the key: a device that is given it with --pin needs no authority, and no
@@ -71,6 +80,7 @@ On SIGTERM it drains: each device is told and comes back later.` + exitHelp,
 	fl.StringVar(&f.tlsKey, "tls-key", "", "key file (PEM)")
 	fl.StringVar(&f.admit, "admit", "", "who is admitted: open, or a file of account ids")
 	fl.StringVar(&f.admitKey, "admit-key", "", "file of the key that admission tokens are made with")
+	fl.StringVar(&f.quota, "quota", quotaDefault, "what one account may hold, such as 500MiB; 0 means no bound")
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "address for /metrics alone")
 	fl.StringVar(&f.readyFile, "ready-file", "", "file to write the address to when ready")
 	fl.DurationVar(&f.scrubEvery, "scrub-every", cloud.ScrubEveryDefault, "read everything again so often, set aside what is damaged and have devices fill the hole; 0 means never")
@@ -91,6 +101,13 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 	if f.scrubEvery < 0 || f.scrubBytes <= 0 {
 		return fmt.Errorf("%w: --scrub-every must not be negative, --scrub-bytes must be above 0", errUsage)
 	}
+	var quota int64
+	if f.quota != "0" {
+		var err error
+		if quota, err = parseBytes(f.quota); err != nil {
+			return fmt.Errorf("%w: --quota %s: %w", errUsage, f.quota, err)
+		}
+	}
 	level := slog.LevelInfo
 	if f.verbose {
 		level = slog.LevelDebug
@@ -105,7 +122,7 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 		return err
 	}
 	defer unlock()
-	store, err := sqlitestore.Open(ctx, f.data, sqlitestore.Options{Rand: rand.Reader, Log: log})
+	store, err := sqlitestore.Open(ctx, f.data, sqlitestore.Options{Rand: rand.Reader, Log: log, QuotaBytes: quota})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,9 @@ type chunks struct{ s *Store }
 
 // Missing implements cloudstore.Chunks.
 func (c chunks) Missing(ctx context.Context, account seal.Account, ids []record.ChunkID) ([]record.ChunkID, error) {
+	if err := c.s.chunkRoom(ctx, account); err != nil {
+		return nil, fmt.Errorf("look for chunks: %w", err)
+	}
 	missing := []record.ChunkID{}
 	err := c.s.read(ctx, func(q snapshot) error {
 		for _, id := range ids {
@@ -39,7 +42,10 @@ func (c chunks) Missing(ctx context.Context, account seal.Account, ids []record.
 func (c chunks) Put(ctx context.Context, account seal.Account, list []syncproto.CloudChunk) error {
 	bytes := 0
 	for i := range list {
-		bytes += len(list[i].Body)
+		bytes += len(list[i].Header) + len(list[i].Body)
+	}
+	if err := c.s.chunkRoom(ctx, account); err != nil {
+		return fmt.Errorf("store chunks: %w", err)
 	}
 	err := c.s.do(ctx, bytes, func(t *txn) error {
 		// Like a repeated push, a repeated chunk must write before it is acknowledged.
@@ -57,7 +63,7 @@ func (c chunks) Put(ctx context.Context, account seal.Account, list []syncproto.
 			}
 		}
 		return nil
-	}, nil)
+	}, func() { c.s.quota.added(account, int64(bytes)) })
 	if err != nil {
 		return fmt.Errorf("store chunks: %w", err)
 	}

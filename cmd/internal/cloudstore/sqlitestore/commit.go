@@ -19,13 +19,14 @@ func (s *Store) Commit(ctx context.Context, account seal.Account, versions []syn
 		bytes += len(versions[i].Header) + len(versions[i].Body)
 	}
 	var got syncproto.Committed
+	var written int64
 	run := func(t *txn) error {
 		p := placement{s: s, t: t, account: account, now: s.now(), kinds: map[record.Kind]*syncproto.KindState{}, seen: record.Vector{}}
 		err := p.run(versions)
-		got = p.got
+		got, written = p.got, p.written
 		return err
 	}
-	if err := s.do(ctx, bytes, run, nil); err != nil {
+	if err := s.do(ctx, bytes, run, func() { s.quota.added(account, written) }); err != nil {
 		return syncproto.Committed{}, fmt.Errorf("commit: %w", err)
 	}
 	return got, nil
@@ -42,6 +43,8 @@ type placement struct {
 	order   []record.Kind // of kinds, as they came
 	known   int           // kinds that the account has; -1 before it was looked up
 	seen    record.Vector // highest counters in what was stored
+	left    int64         // bytes that the account may write before this push
+	written int64         // bytes of what was stored
 	got     syncproto.Committed
 }
 
@@ -51,6 +54,9 @@ func (p *placement) run(versions []syncproto.CloudVersion) error {
 		return err
 	}
 	p.head, p.known = old, -1
+	if p.left, err = p.s.quota.room(p.t, p.account); err != nil {
+		return err
+	}
 	p.got.Seqs = make([]syncproto.Seq, len(versions))
 	for i := range versions {
 		if err := p.place(i, &versions[i]); err != nil {
@@ -102,6 +108,11 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 		return err
 	}
 	verdict, displaced := cloudstore.Judge(held, cloudstore.Entry{Version: version, Vector: v.Vector})
+	bytes := len(v.Header) + len(v.Body)
+	if (verdict == cloudstore.Keep || verdict == cloudstore.Dominated) && !p.s.quota.allows(p.left-p.written, bytes, v.Dead) {
+		p.reject(v, syncproto.CodeQuota)
+		return nil
+	}
 	switch verdict {
 	case cloudstore.Crowded:
 		p.reject(v, syncproto.CodeSiblings)
@@ -124,6 +135,9 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 		addTo(kind, version)
 		kind.Head = p.head
 		p.got.Seqs[i] = p.head
+	}
+	if verdict != cloudstore.Duplicate {
+		p.written += int64(bytes)
 	}
 	for r, c := range v.Vector {
 		p.seen[r] = max(p.seen[r], c)

@@ -46,6 +46,10 @@ type Options struct {
 	Rand io.Reader        // of epochs; crypto/rand.Reader
 	Now  func() time.Time // nil means time.Now
 	Log  *slog.Logger     // nil means silence
+	// QuotaBytes is what one account may hold: versions and chunks as they are
+	// stored, those kept for 30 days included. 0 means no bound. Beyond it, writes
+	// are refused with CodeQuota; tombstones beyond twice as much.
+	QuotaBytes int64
 	// ReadOnly opens an existing store for Report and Verify, beside a running
 	// cloud. Nothing is written, no epoch is drawn.
 	ReadOnly bool
@@ -65,6 +69,7 @@ type Store struct {
 	writes   chan *write
 	stopped  chan struct{}         // closed when the writer has ended
 	counted  map[seal.Account]bool // digests counted since the start; the writer's own
+	quota    quota
 
 	mu     sync.RWMutex // guards closed and sends on writes
 	closed bool
@@ -83,6 +88,7 @@ func Open(ctx context.Context, dir string, opt Options) (*Store, error) {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{opt: opt, path: filepath.Join(dir, FileName), counted: map[seal.Account]bool{}}
+	s.quota = quota{max: opt.QuotaBytes, now: s.now, used: map[seal.Account]*usage{}}
 	if err := s.open(ctx, dir); err != nil {
 		s.closeDatabases()
 		return nil, fmt.Errorf("open store: %w", coded(err))
