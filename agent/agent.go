@@ -63,6 +63,8 @@ type Agent struct {
 	target target
 	memory *memory
 	kicked chan struct{} // holds at most one
+	// mailOut takes messages of an invite to the session that is open.
+	mailOut chan syncproto.Message
 
 	running atomic.Bool
 	proofs  atomic.Uint64 // answers of the cloud to what this device holds
@@ -74,6 +76,7 @@ type Agent struct {
 	provenAt time.Time // when the cloud last told what it holds
 	views    []syncproto.DeviceKindView
 	problems []Problem
+	invite   *inviting                  // under way, or nil
 	watchers map[chan struct{}]struct{} // each holds one
 }
 
@@ -112,7 +115,7 @@ func New(c Config) (*Agent, error) {
 		return nil, err
 	}
 	return &Agent{
-		cfg: c, keys: c.Identity.Keys(), target: t, memory: m, kicked: make(chan struct{}, 1),
+		cfg: c, keys: c.Identity.Keys(), target: t, memory: m, kicked: make(chan struct{}, 1), mailOut: make(chan syncproto.Message),
 		cloud: CloudStatus{URL: c.CloudURL, State: StateOff}, watchers: map[chan struct{}]struct{}{},
 	}, nil
 }

@@ -16,8 +16,9 @@ import (
 // SocketName is the name of the control socket in the home folder. It speaks
 // HTTP: GET /status gives a Status; GET /events gives one a line, now and
 // whenever something changed; POST /sync asks for a fresh proof and gives one a
-// line until it ends, then a line with the outcome. Only the owner of the home,
-// and root, may use it.
+// line until it ends, then a line with the outcome; POST /invite invites a device
+// in the same way (control_invite.go). Only the owner of the home, and root, may
+// use it.
 const SocketName = "agent.sock"
 
 // ErrNoAgent is wrapped by Connect's error when no agent serves the home.
@@ -74,6 +75,9 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) {
 	mux.HandleFunc("GET /status", a.serveStatus)
 	mux.HandleFunc("GET /events", a.serveEvents)
 	mux.HandleFunc("POST /sync", a.serveSync)
+	mux.HandleFunc("POST /invite", a.serveInvite)
+	mux.HandleFunc("POST /invite/yes", a.serveInviteAnswer(true))
+	mux.HandleFunc("POST /invite/no", a.serveInviteAnswer(false))
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },

@@ -19,6 +19,7 @@
 //   - target.go   the cloud's address
 //   - status.go   the immutable snapshot; publish.go makes it, control.go serves
 //     it on a socket
+//   - invite.go   inviting a device, and being invited; guest.go its connection
 //   - errors.go   what SyncOnce can end with
 //
 // One Agent belongs to one Store. Run and SyncOnce do not run at the same time;

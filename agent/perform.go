@@ -28,6 +28,8 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 		s.stateChanged(s.machine.Live())
 	case syncproto.DeviceProblem:
 		s.problem(a)
+	case syncproto.DeviceMailed:
+		s.a.mailed(inbound{m: a.Message})
 	case syncproto.DeviceClose:
 		s.closed(a)
 	case syncproto.StoreBegin:

@@ -79,6 +79,7 @@ func (a *Agent) session(ctx context.Context, once bool) ending {
 	a.mu.Unlock()
 	a.setViews(nil)
 	a.setCloud(func(c *CloudStatus) { c.State, c.Error = StateConnecting, end.text() })
+	a.mailed(inbound{err: unserved(end.err)})
 	return end
 }
 
@@ -170,13 +171,18 @@ func (s *session) dial(ctx context.Context) (*ws.Conn, error) {
 	conn, err := ws.Dial(ctx, s.a.target.url, ws.DialOptions{
 		ReadLimit: syncproto.MessageBytesMax, TLS: s.a.tlsConfig(&s.leaf), DialContext: heard,
 	})
-	switch {
-	case err == nil:
-		return conn, nil
-	case errors.Is(err, ws.ErrRedirect), errors.Is(err, ws.ErrSubprotocol):
-		return nil, fmt.Errorf("%w: %w: %w", ErrRefused, ErrNoCloud, err)
+	if err != nil {
+		return nil, s.a.notDialed(err)
 	}
-	return nil, s.a.unreachable(err)
+	return conn, nil
+}
+
+// notDialed gives the error of a connection that did not come about.
+func (a *Agent) notDialed(err error) error {
+	if errors.Is(err, ws.ErrRedirect) || errors.Is(err, ws.ErrSubprotocol) {
+		return fmt.Errorf("%w: %w: %w", ErrRefused, ErrNoCloud, err)
+	}
+	return a.unreachable(err)
 }
 
 // unreachable says why no connection came about, as far as a person can act on it.
@@ -232,6 +238,8 @@ func (s *session) loop(ctx context.Context) {
 			s.handle(syncproto.DeviceChanged{})
 		case <-s.a.kicked:
 			s.handle(syncproto.DeviceCheck{})
+		case m := <-s.mailOut():
+			s.handle(syncproto.DeviceMail{Message: m})
 		case t := <-s.timers:
 			s.handle(syncproto.DeviceTimer{Timer: t})
 		case <-handshake.C:
@@ -250,6 +258,14 @@ func (s *session) loop(ctx context.Context) {
 			s.lost(context.Cause(ctx))
 		}
 	}
+}
+
+// mailOut is the channel of messages of an invite; nil before there is a session.
+func (s *session) mailOut() <-chan syncproto.Message {
+	if s.machine.Epoch() == (syncproto.Epoch{}) {
+		return nil
+	}
+	return s.a.mailOut
 }
 
 // expire empties the trash of what has been there long enough, if all is in

@@ -39,11 +39,13 @@ const (
 	cloudWaitsAuth
 	cloudClaims
 	cloudOpen
+	cloudEnters // a guest asks for a mailbox
+	cloudGuest  // in a mailbox
 	cloudClosed
 )
 
 func (s cloudState) String() string {
-	return [...]string{"waits for hello", "waits for auth", "claims", "open", "closed"}[s]
+	return [...]string{"waits for hello", "waits for auth", "claims", "open", "enters", "guest", "closed"}[s]
 }
 
 // wanted is a want that is not yet answered in full.
@@ -97,7 +99,7 @@ func (s *CloudSession) Handle(ev CloudEvent) []CloudAction {
 		s.feed.moved(ev.Kinds)
 		return nil
 	case Deadline:
-		if s.state == cloudOpen {
+		if s.state == cloudOpen || s.state == cloudGuest {
 			return nil
 		}
 		return s.fail(CodeTimeout)
@@ -105,6 +107,10 @@ func (s *CloudSession) Handle(ev CloudEvent) []CloudAction {
 		return s.hangUp(CodeShutdown, &Bye{})
 	case Superseded:
 		return s.fail(CodeSuperseded)
+	case Posted:
+		return s.onPosted(ev)
+	case MailboxShut:
+		return s.onShut(ev.Code)
 	case Refused:
 		return s.hangUp(CodeBusy, &Wait{Seconds: ev.Seconds, Code: CodeBusy})
 	default:
@@ -140,12 +146,19 @@ func (s *CloudSession) receive(data []byte) []CloudAction {
 		if m, ok := m.(*Hello); ok {
 			return s.onHello(m, data)
 		}
+		if m, ok := m.(*Enter); ok {
+			return s.onEnter(m)
+		}
 	case cloudWaitsAuth:
 		if m, ok := m.(*Auth); ok {
 			return s.onAuth(m)
 		}
 	case cloudOpen:
 		return s.onRequest(m)
+	case cloudGuest:
+		if m, ok := m.(*Post); ok {
+			return s.do(m, DoPost{m.Sealed})
+		}
 	}
 	if _, ok := m.(*Bye); ok {
 		return s.leave()

@@ -82,26 +82,48 @@ type ChunksStored struct{}
 // ChunkRead answers DoReadChunk; Chunk is nil when the cloud does not hold it.
 type ChunkRead struct{ Chunk *Chunk }
 
+// MailboxOpened answers DoOpenMailbox.
+type MailboxOpened struct{ Seconds uint64 }
+
+// MailboxEntered answers DoEnterMailbox.
+type MailboxEntered struct{ Note []byte }
+
+// MailboxDone answers DoPost and DoShutMailbox, which can not fail: an end that
+// the mailbox does not have any more is told by MailboxShut.
+type MailboxDone struct{}
+
+// Posted is what the other end of the session's mailbox posted.
+type Posted struct{ Sealed []byte }
+
+// MailboxShut says that the session's mailbox is closed; CodeNone when the other
+// end left.
+type MailboxShut struct{ Code Code }
+
 // Failed answers any Do action that could not be done. Nothing of it is stored.
 type Failed struct{ Code Code }
 
-func (Received) cloudEvent()      {}
-func (Deadline) cloudEvent()      {}
-func (Continue) cloudEvent()      {}
-func (Moved) cloudEvent()         {}
-func (Draining) cloudEvent()      {}
-func (Superseded) cloudEvent()    {}
-func (Refused) cloudEvent()       {}
-func (Claimed) cloudEvent()       {}
-func (Committed) cloudEvent()     {}
-func (LogRead) cloudEvent()       {}
-func (Fetched) cloudEvent()       {}
-func (States) cloudEvent()        {}
-func (RangeAnswered) cloudEvent() {}
-func (ChunksMissing) cloudEvent() {}
-func (ChunksStored) cloudEvent()  {}
-func (ChunkRead) cloudEvent()     {}
-func (Failed) cloudEvent()        {}
+func (Received) cloudEvent()       {}
+func (Deadline) cloudEvent()       {}
+func (Continue) cloudEvent()       {}
+func (Moved) cloudEvent()          {}
+func (Draining) cloudEvent()       {}
+func (Superseded) cloudEvent()     {}
+func (Refused) cloudEvent()        {}
+func (Claimed) cloudEvent()        {}
+func (Committed) cloudEvent()      {}
+func (LogRead) cloudEvent()        {}
+func (Fetched) cloudEvent()        {}
+func (States) cloudEvent()         {}
+func (RangeAnswered) cloudEvent()  {}
+func (ChunksMissing) cloudEvent()  {}
+func (ChunksStored) cloudEvent()   {}
+func (ChunkRead) cloudEvent()      {}
+func (MailboxOpened) cloudEvent()  {}
+func (MailboxEntered) cloudEvent() {}
+func (MailboxDone) cloudEvent()    {}
+func (Posted) cloudEvent()         {}
+func (MailboxShut) cloudEvent()    {}
+func (Failed) cloudEvent()         {}
 
 // CloudAction is something that the driver of a cloud's session does. It
 // carries the actions out in order. For each action whose name begins with Do
@@ -190,15 +212,37 @@ type DoStoreChunks struct{ Chunks []CloudChunk }
 // DoReadChunk reads one chunk. Answers: ChunkRead or Failed.
 type DoReadChunk struct{ ID record.ChunkID }
 
-func (SendToDevice) cloudAction()  {}
-func (HangUp) cloudAction()        {}
-func (DoClaim) cloudAction()       {}
-func (DoCommit) cloudAction()      {}
-func (DoReadLog) cloudAction()     {}
-func (DoFetch) cloudAction()       {}
-func (DoProve) cloudAction()       {}
-func (DoSetAside) cloudAction()    {}
-func (DoAnswerRange) cloudAction() {}
-func (DoFindMissing) cloudAction() {}
-func (DoStoreChunks) cloudAction() {}
-func (DoReadChunk) cloudAction()   {}
+// DoOpenMailbox opens a mailbox in memory, in place of one that the session had.
+// Answers: MailboxOpened; Failed with CodeBusy when there are too many.
+type DoOpenMailbox struct {
+	ID   seal.Mailbox
+	Note []byte
+}
+
+// DoEnterMailbox enters a mailbox by its id. Answers: MailboxEntered; Failed with
+// CodeRefused, for whatever reason. A second entry shuts the mailbox.
+type DoEnterMailbox struct{ ID seal.Mailbox }
+
+// DoPost hands a post to the other end of the session's mailbox; without one it
+// does nothing. Answer: MailboxDone.
+type DoPost struct{ Sealed []byte }
+
+// DoShutMailbox ends the session's mailbox, if it has one. Answer: MailboxDone.
+type DoShutMailbox struct{}
+
+func (DoOpenMailbox) cloudAction()  {}
+func (DoEnterMailbox) cloudAction() {}
+func (DoPost) cloudAction()         {}
+func (DoShutMailbox) cloudAction()  {}
+func (SendToDevice) cloudAction()   {}
+func (HangUp) cloudAction()         {}
+func (DoClaim) cloudAction()        {}
+func (DoCommit) cloudAction()       {}
+func (DoReadLog) cloudAction()      {}
+func (DoFetch) cloudAction()        {}
+func (DoProve) cloudAction()        {}
+func (DoSetAside) cloudAction()     {}
+func (DoAnswerRange) cloudAction()  {}
+func (DoFindMissing) cloudAction()  {}
+func (DoStoreChunks) cloudAction()  {}
+func (DoReadChunk) cloudAction()    {}

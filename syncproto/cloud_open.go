@@ -42,6 +42,12 @@ func (s *CloudSession) onRequest(m Message) []CloudAction {
 	case *Want:
 		s.wants = append(s.wants, &wanted{id: m.ID, left: m.Chunks})
 		return nil
+	case *Offer:
+		return s.do(m, DoOpenMailbox{ID: m.Mailbox, Note: m.Note})
+	case *Post:
+		return s.do(m, DoPost{m.Sealed})
+	case *Shut:
+		return s.do(m, DoShutMailbox{})
 	case *Bye:
 		return s.leave()
 	case *ErrorMessage:
@@ -175,6 +181,11 @@ func (s *CloudSession) answered(ev CloudEvent) []CloudAction {
 		return send(m)
 	case ChunkRead:
 		return s.onChunkRead(ev)
+	case MailboxOpened:
+		return send(&Opened{Seconds: ev.Seconds})
+	case MailboxEntered:
+		s.state = cloudGuest
+		return send(&Post{Sealed: ev.Note})
 	}
 	return nil
 }
@@ -184,6 +195,8 @@ func (s *CloudSession) onFailed(m Message, c Code) []CloudAction {
 		return s.fail(c)
 	}
 	switch m := m.(type) {
+	case *Offer:
+		return send(&Shut{Code: c})
 	case *Fetch:
 		s.fetches = s.fetches[1:]
 	case *Stored:

@@ -164,7 +164,7 @@ func mapLen(body []byte) int {
 // bytesMax is the largest size of a message of type t.
 func bytesMax(t Type) int {
 	switch t {
-	case TypeHello, TypeChallenge, TypeAuth:
+	case TypeHello, TypeChallenge, TypeAuth, TypeEnter:
 		return PreAuthBytesMax
 	}
 	return MessageBytesMax

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto/seal"
 )
 
 // examples has one good message of every type.
@@ -43,6 +44,11 @@ func examples() []Message {
 		&ErrorMessage{Code: CodeRefused, Ref: 3},
 		&Bye{},
 		&Aside{ID: 1, Kind: record.Notes, Refs: []Ref{ref}},
+		&Offer{Mailbox: seal.Mailbox{1}, Note: []byte{2}},
+		&Opened{Seconds: 600},
+		&Enter{Versions: []uint64{1}, Mailbox: seal.Mailbox{1}},
+		&Post{Sealed: []byte{1, 2}},
+		&Shut{Code: CodeTimeout},
 	}
 }
 

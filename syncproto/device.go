@@ -71,6 +71,7 @@ type DeviceSession struct {
 	stopping bool // bye is due as soon as the store is idle
 	changed  bool // something was received or sent since the cloud was last told what is here
 	cautious bool // the cloud claims to know own writes that are unknown here: read all before writing
+	mailbox  bool // offered, and not shut
 	waste    deviceWaste
 	up       deviceUpload
 	down     deviceDownload
@@ -119,6 +120,8 @@ func (s *DeviceSession) Handle(e DeviceEvent) []DeviceAction {
 		s.stopping = true
 	case DeviceCheck:
 		s.check()
+	case DeviceMail:
+		s.mail(e.Message)
 	case DeviceLost:
 		s.down.keep(s)
 		s.phase = deviceClosed
@@ -208,7 +211,9 @@ func (s *DeviceSession) receive(m Message) {
 			return
 		}
 	case deviceWork:
-		s.answer(m)
+		if !s.mailed(m) {
+			s.answer(m)
+		}
 		return
 	}
 	s.fail(CodeOutOfOrder, m.Type().String())

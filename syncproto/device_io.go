@@ -27,6 +27,10 @@ type (
 	DeviceTimer struct{ Timer DeviceTimerID }
 	// DeviceCheck asks for a fresh proof, and for another try of what was given up.
 	DeviceCheck struct{}
+	// DeviceMail sends a message of an invite's mailbox: an offer, a post or a
+	// shut. Before the session works, and without an offer, it is answered by
+	// DeviceMailed with a shut.
+	DeviceMail struct{ Message Message }
 	// DeviceStop asks for an orderly end.
 	DeviceStop struct{}
 	// DeviceLost says that the connection is gone. What arrived is kept; the
@@ -71,6 +75,8 @@ type (
 		Ref  *Ref   // the version it is about, or nil
 		Text string
 	}
+	// DeviceMailed is what the cloud says of the mailbox: opened, a post, a shut.
+	DeviceMailed struct{ Message Message }
 	// DeviceClose ends the session after what was sent before it.
 	DeviceClose struct {
 		Err     error // nil when it ended in peace
@@ -247,6 +253,7 @@ func (DeviceChanged) deviceEvent()  {}
 func (DeviceTimer) deviceEvent()    {}
 func (DeviceStop) deviceEvent()     {}
 func (DeviceCheck) deviceEvent()    {}
+func (DeviceMail) deviceEvent()     {}
 func (DeviceLost) deviceEvent()     {}
 func (LocalBegan) deviceEvent()     {}
 func (LocalApplied) deviceEvent()   {}
@@ -264,6 +271,7 @@ func (DeviceWelcomed) deviceAction()     {}
 func (DeviceStateChanged) deviceAction() {}
 func (DeviceProved) deviceAction()       {}
 func (DeviceProblem) deviceAction()      {}
+func (DeviceMailed) deviceAction()       {}
 func (DeviceClose) deviceAction()        {}
 func (StoreBegin) deviceAction()         {}
 func (StoreFork) deviceAction()          {}

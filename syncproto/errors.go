@@ -32,6 +32,7 @@ const (
 	CodeNotClaimed     Code = 18 // a write in a session whose claim was not accepted
 	CodeLimits         Code = 19 // the cloud declares limits below the minima
 	CodeBadChunk       Code = 20 // a chunk whose size or header is wrong
+	CodeIntercepted    Code = 21 // a second device entered the mailbox of an invite
 )
 
 var codeNames = map[Code]string{
@@ -41,6 +42,7 @@ var codeNames = map[Code]string{
 	CodeReadOnly: "storage is read-only", CodeDiskFull: "storage is full", CodeStorage: "storage failed",
 	CodeSuperseded: "superseded by a newer session", CodeBadHeader: "bad header", CodeSiblings: "too many concurrent versions",
 	CodeQuota: "quota", CodeNotClaimed: "claim not accepted", CodeLimits: "limits below the minima", CodeBadChunk: "bad chunk",
+	CodeIntercepted: "intercepted: a second device used the code",
 }
 
 // String returns a few words of English, or the number of an unknown code.

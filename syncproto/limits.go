@@ -84,6 +84,18 @@ const (
 	// RequestsMax bounds the requests without an answer of one device.
 	RequestsMax = 4
 
+	// MailboxSeconds is how long the mailbox of an invite is open.
+	MailboxSeconds = 600
+	// PostBytesMax bounds one post, and the note of an offer. What a guest sends
+	// is within PreAuthBytesMax, too.
+	PostBytesMax = 2048
+	// PostsMax bounds the posts of each end of a mailbox.
+	PostsMax = 4
+	// MailboxesMax bounds the mailboxes of one cloud that are open at once, and
+	// AccountMailboxesMax those of one account (busy).
+	MailboxesMax        = 256
+	AccountMailboxesMax = 4
+
 	// DominatedDays is how long a cloud keeps versions that another dominates.
 	DominatedDays = 30
 )

@@ -116,6 +116,9 @@ func TestMessageLimits(t *testing.T) {
 		{"RangeItemsMax", RangeItemsMax, func(n int) Message {
 			return &Range{ID: 1, Kind: "notes", Spans: []Span{{Mode: RangeList, Items: fill(n, refAt)}}}
 		}},
+		{"PostBytesMax", PostBytesMax, func(n int) Message { return &Post{make([]byte, n)} }},
+		{"PostBytesMax of a note", PostBytesMax, func(n int) Message { return &Offer{Note: make([]byte, n)} }},
+		{"VersionsMax of enter", VersionsMax, func(n int) Message { return &Enter{Versions: fill(n, func(i int) uint64 { return uint64(i) })} }},
 		{"BoundBytesMax", BoundBytesMax, func(n int) Message {
 			return &Range{ID: 1, Kind: "notes", Spans: []Span{{Upper: fill(n, func(int) byte { return 1 })}}}
 		}},
@@ -208,7 +211,8 @@ var specLimits = map[string]int{
 	"ChunkBytes": ChunkBytes, "ChunkHeaderBytesMax": ChunkHeaderBytesMax, "ChunkBodyBytesMax": ChunkBodyBytesMax, "PushRecordsMax": PushRecordsMax,
 	"PushBytesMax": PushBytesMax, "PushWindowMax": PushWindowMax, "BatchRecordsMax": BatchRecordsMax, "BatchBytesMax": BatchBytesMax,
 	"FetchMax": FetchMax, "AsideMax": AsideMax, "KindBytesMax": KindBytesMax, "KindsMax": KindsMax, "SiblingsMax": SiblingsMax,
-	"ReplicasMax": ReplicasMax, "RangesMax": RangesMax, "RangeItemsMax": RangeItemsMax, "BoundBytesMax": BoundBytesMax, "HaveMax": HaveMax,
+	"MailboxSeconds": MailboxSeconds, "PostBytesMax": PostBytesMax, "PostsMax": PostsMax, "MailboxesMax": MailboxesMax,
+	"AccountMailboxesMax": AccountMailboxesMax, "ReplicasMax": ReplicasMax, "RangesMax": RangesMax, "RangeItemsMax": RangeItemsMax, "BoundBytesMax": BoundBytesMax, "HaveMax": HaveMax,
 	"ChunkWindowMax": ChunkWindowMax, "RequestsMax": RequestsMax, "WaitSecondsMax": WaitSecondsMax, "LimitsMax": LimitsMax, "DominatedDays": DominatedDays,
 }
 

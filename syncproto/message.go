@@ -33,14 +33,24 @@ const (
 	TypeError     Type = 21
 	TypeBye       Type = 22
 	TypeAside     Type = 23
+	// The mailbox of an invite.
+	TypeOffer  Type = 24
+	TypeOpened Type = 25
+	TypeEnter  Type = 26
+	TypePost   Type = 27
+	TypeShut   Type = 28
 )
 
 var typeNames = [...]string{"", "hello", "challenge", "auth", "welcome", "push", "ack", "pull", "batch", "fetch", "live", "proof",
-	"prove", "range", "have", "need", "chunk", "stored", "want", "absent", "wait", "error", "bye", "aside"}
+	"prove", "range", "have", "need", "chunk", "stored", "want", "absent", "wait", "error", "bye", "aside",
+	TypeOffer: "offer", TypeOpened: "opened", TypeEnter: "enter", TypePost: "post", TypeShut: "shut"}
+
+// Known reports whether this version has the type.
+func (t Type) Known() bool { return t < Type(len(typeNames)) && typeNames[t] != "" }
 
 // String returns the message's name in SPEC.md.
 func (t Type) String() string {
-	if t > 0 && int(t) < len(typeNames) {
+	if t.Known() {
 		return typeNames[t]
 	}
 	return fmt.Sprintf("type %d", uint64(t))
@@ -103,6 +113,16 @@ func newMessage(t Type) Message {
 		return new(Bye)
 	case TypeAside:
 		return new(Aside)
+	case TypeOffer:
+		return new(Offer)
+	case TypeOpened:
+		return new(Opened)
+	case TypeEnter:
+		return new(Enter)
+	case TypePost:
+		return new(Post)
+	case TypeShut:
+		return new(Shut)
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ func makeVectors(t testing.TB) map[string][]vector {
 		"control.json":          makeControl(t),
 		"device_handshake.json": makeDeviceHandshake(t),
 		"device_working.json":   makeDeviceWorking(t),
+		"invite.json":           makeInvite(t),
 	}
 }
 

@@ -130,6 +130,8 @@ func runCloudVector(t *testing.T, all map[string]vector, v vector) happened {
 	case "open, stale claim":
 		prelude("hello")
 		prelude("auth", Claimed{Epoch: vectorEpoch, State: ClaimStale})
+	case "guest":
+		prelude("enter", MailboxEntered{Note: []byte{1}})
 	default:
 		t.Fatalf("state %q", v.State)
 	}
@@ -168,6 +170,14 @@ func describeCloud(actions []CloudAction) happened {
 			h.answer = "range"
 		case DoFindMissing:
 			h.answer = "find chunks"
+		case DoOpenMailbox:
+			h.answer = "open mailbox"
+		case DoEnterMailbox:
+			h.answer = "enter mailbox"
+		case DoPost:
+			h.answer = "hand on"
+		case DoShutMailbox:
+			h.answer = "shut mailbox"
 		}
 	}
 	return h
@@ -200,6 +210,11 @@ func runDeviceVector(t *testing.T, all map[string]vector, v vector) happened {
 		prelude("challenge")
 		prelude("welcome")
 		s.Handle(LocalBegan{[]LocalKind{{Kind: record.Contacts}}})
+	case "working, mailbox offered":
+		prelude("challenge")
+		prelude("welcome")
+		s.Handle(LocalBegan{[]LocalKind{{Kind: record.Contacts}}})
+		s.Handle(DeviceMail{&Offer{Mailbox: seal.Mailbox{1}, Note: []byte{1}}})
 	default:
 		t.Fatalf("state %q", v.State)
 	}
@@ -224,6 +239,8 @@ func describeDevice(actions []DeviceAction) happened {
 			h.answer = "fork"
 		case StoreApply:
 			h.answer = "apply"
+		case DeviceMailed:
+			h.answer = "hand on"
 		case DeviceClose:
 			h.outcome = "closed"
 			var e *Error

@@ -23,10 +23,14 @@ var english string
 // Words returns the secret as 24 English words, separated by spaces: the
 // entropy encoding of BIP 39 (256 bits and the first byte of their SHA-256).
 func (s Secret) Words() string {
-	list := strings.Fields(english)
 	sum := sha256.Sum256(s[:])
-	bits := append(s[:len(s):len(s)], sum[0])
-	words := make([]string, WordCount)
+	return toWords(append(s[:len(s):len(s)], sum[0]))
+}
+
+// toWords shows bits as words of eleven bits each, separated by spaces.
+func toWords(bits []byte) string {
+	list := strings.Fields(english)
+	words := make([]string, len(bits)*8/11)
 	acc, have, next := uint32(0), 0, 0
 	for i := range words {
 		for have < 11 {
@@ -41,7 +45,7 @@ func (s Secret) Words() string {
 // WordsError says what is wrong with words that a person typed. It never
 // repeats one.
 type WordsError struct {
-	Position int    // 1 to 24: the word that is not in the list; 0 if it is not one word
+	Position int    // from 1: the word that is not in the list; 0 if it is not one word
 	Problem  string // a sentence part, for example "is not one of the words in use"
 }
 
@@ -55,18 +59,30 @@ func (e *WordsError) Error() string {
 // ParseWords reads 24 words in any case, with any spacing, punctuation and
 // numbering. The error is a *WordsError.
 func ParseWords(text string) (Secret, error) {
+	var bits [len(Secret{}) + 1]byte
+	if err := fromWords(text, bits[:]); err != nil {
+		return Secret{}, err
+	}
+	s := Secret(bits[:len(Secret{})])
+	if sum := sha256.Sum256(s[:]); sum[0] != bits[len(s)] {
+		return Secret{}, &WordsError{Problem: errChecksum.Error()}
+	}
+	return s, nil
+}
+
+// fromWords reads what toWords wrote into bits. The error is a *WordsError.
+func fromWords(text string, bits []byte) error {
 	list := strings.Fields(english)
 	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
-	if len(words) != WordCount {
-		return Secret{}, &WordsError{Problem: fmt.Sprintf("there are %d words, and it takes %d", len(words), WordCount)}
+	if want := len(bits) * 8 / 11; len(words) != want {
+		return &WordsError{Problem: fmt.Sprintf("there are %d words, and it takes %d", len(words), want)}
 	}
-	var bits [len(Secret{}) + 1]byte
 	acc, have, next := uint32(0), 0, 0
 	for i, w := range words {
 		w = strings.ToLower(w)
 		n := sort.SearchStrings(list, w)
 		if n == len(list) || list[n] != w {
-			return Secret{}, &WordsError{i + 1, "is not one of the words in use"}
+			return &WordsError{i + 1, "is not one of the words in use"}
 		}
 		acc, have = acc<<11|uint32(n), have+11
 		for have >= 8 {
@@ -75,11 +91,7 @@ func ParseWords(text string) (Secret, error) {
 			next++
 		}
 	}
-	s := Secret(bits[:len(Secret{})])
-	if sum := sha256.Sum256(s[:]); sum[0] != bits[len(s)] {
-		return Secret{}, &WordsError{Problem: errChecksum.Error()}
-	}
-	return s, nil
+	return nil
 }
 
 var errChecksum = errors.New("the words do not belong together: one is wrong, or two have changed places")

@@ -23,6 +23,7 @@ func (a *app) commands() []*cobra.Command {
 		a.heldCommand(),
 		a.historyCommand(),
 		a.rollbackCommand(),
+		a.devicesCommand(),
 		a.verifyCommand(),
 		a.backupCommand(),
 		a.restoreCommand(),

@@ -15,31 +15,43 @@ import (
 	"sidekeep/syncproto/seal"
 )
 
-// wordsBytesMax bounds what is read of a file that should hold 24 words.
+// wordsBytesMax bounds what is read of a file that should hold words.
 const wordsBytesMax = 4096
 
 func (a *app) joinCommand() *cobra.Command {
 	var flags cloudFlags
-	var wordsFile string
+	var wordsFile, codeFile string
 	cmd := &cobra.Command{
-		Use:     "join --cloud URL --words-file FILE|-",
+		Use:     "join --cloud URL {--words-file FILE|- | --code FILE|-}",
 		GroupID: "device",
-		Short:   "Add this device to an account you have the words of",
-		Long: `join makes a home folder for this device in an account that exists already. It
-reads the account's 24 words from a file, or from standard input for '-', and
-keeps none of them. Numbers between the words are ignored.
+		Short:   "Add this device to an account, by its words or by a code from another device",
+		Long: `join makes a home folder for this device in an account that exists already.
 
-It asks the cloud whether it knows the account: words with a slip can be the
-words of another, empty account. Afterwards 'sidekeep sync' or 'sidekeep run'
-fetches the data.`,
-		Example: `  sidekeep join --cloud wss://cloud.example.org --words-file -
+With --words-file it reads the account's 24 words from a file, or from standard
+input for '-', and keeps none of them. Numbers between the words are ignored. It
+asks the cloud whether it knows the account: words with a slip can be the words
+of another, empty account.
+
+With --code it reads the 8 words that 'sidekeep devices invite' shows on a device
+of the account. Both devices then show a check code of six digits, and the person
+there lets this device in if they are the same.
+
+Afterwards 'sidekeep sync' or 'sidekeep run' fetches the data.`,
+		Example: `  sidekeep join --cloud wss://cloud.example.org --code - --name kitchen-phone
   sidekeep --home /tmp/two join --cloud ws://127.0.0.1:8080 --words-file words.txt`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.join(cmd.Context(), flags, wordsFile) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if codeFile != "" {
+				return a.joinByCode(cmd.Context(), flags, codeFile)
+			}
+			return a.join(cmd.Context(), flags, wordsFile)
+		},
 	}
 	flags.register(cmd)
-	cmd.Flags().StringVar(&wordsFile, "words-file", "", "`file` with the account's 24 words, - for standard input (required)")
-	_ = cmd.MarkFlagRequired("words-file")
+	cmd.Flags().StringVar(&wordsFile, "words-file", "", "`file` with the account's 24 words, - for standard input")
+	cmd.Flags().StringVar(&codeFile, "code", "", "`file` with the 8 words that another device shows, - for standard input")
+	cmd.MarkFlagsOneRequired("words-file", "code")
+	cmd.MarkFlagsMutuallyExclusive("words-file", "code")
 	a.jsonFlag(cmd)
 	return cmd
 }
@@ -81,23 +93,41 @@ func (a *app) join(ctx context.Context, flags cloudFlags, wordsFile string) erro
 	if err := a.moveData(ctx, dir, flags.share); err != nil {
 		return err
 	}
+	return a.printJoined(dir, id)
+}
+
+func (a *app) printJoined(dir string, id *seal.Identity) error {
 	made := madeHome{Home: dir, Account: id.Account.String(), Device: id.Device().String()}
 	if a.json {
 		return a.printJSON(made)
 	}
-	_, err = fmt.Fprintf(a.stdout, "home     %s\naccount  %s\ndevice   %s\n\nThis device has joined. 'sidekeep sync' fetches the data once, 'sidekeep run' keeps it up to date.\n",
+	_, err := fmt.Fprintf(a.stdout, "home     %s\naccount  %s\ndevice   %s\n\nThis device has joined. 'sidekeep sync' fetches the data once, 'sidekeep run' keeps it up to date.\n",
 		escape(dir), made.Account, made.Device)
 	return err
 }
 
-// readWords reads the account's words from a file or, for "-", standard input:
-// until there are 24 on a terminal, else to the end.
+// readWords reads the account's words from a file or, for "-", standard input.
 func (a *app) readWords(path string) (seal.Secret, error) {
+	text, err := a.readWordText(path, "The account's 24 words", seal.WordCount)
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	secret, err := seal.ParseWords(text)
+	if err != nil {
+		return seal.Secret{}, &Error{Op: "read the words", Cause: err, Code: ExitRefused,
+			Hint: "give the 24 words in their order, with nothing else but numbers between them"}
+	}
+	return secret, nil
+}
+
+// readWordText reads n words from a file or, for "-", standard input: until
+// there are so many on a terminal, else to the end.
+func (a *app) readWordText(path, what string, n int) (string, error) {
 	in := a.stdin
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return seal.Secret{}, &Error{Op: "read the words", Cause: err}
+			return "", &Error{Op: "read the words", Cause: err}
 		}
 		defer f.Close()
 		in = f
@@ -105,29 +135,24 @@ func (a *app) readWords(path string) (seal.Secret, error) {
 	var text strings.Builder
 	terminal := isTerminal(in)
 	if terminal {
-		fmt.Fprintln(a.stderr, "The account's 24 words, on one line or several:")
+		fmt.Fprintf(a.stderr, "%s, on one line or several:\n", what)
 	}
 	lines := bufio.NewReader(io.LimitReader(in, wordsBytesMax+1))
 	for {
 		line, err := lines.ReadString('\n')
 		text.WriteString(line)
-		if errors.Is(err, io.EOF) || terminal && countWords(text.String()) >= 24 {
+		if errors.Is(err, io.EOF) || terminal && countWords(text.String()) >= n {
 			break
 		}
 		if err != nil {
-			return seal.Secret{}, &Error{Op: "read the words", Cause: err}
+			return "", &Error{Op: "read the words", Cause: err}
 		}
 	}
 	if text.Len() > wordsBytesMax {
-		return seal.Secret{}, &Error{Op: "read the words", Object: path, Code: ExitUsage,
-			Cause: errors.New("far too long for 24 words")}
+		return "", &Error{Op: "read the words", Object: path, Code: ExitUsage,
+			Cause: fmt.Errorf("far too long for %d words", n)}
 	}
-	secret, err := seal.ParseWords(text.String())
-	if err != nil {
-		return seal.Secret{}, &Error{Op: "read the words", Cause: err, Code: ExitRefused,
-			Hint: "give the 24 words in their order, with nothing else but numbers between them"}
-	}
-	return secret, nil
+	return text.String(), nil
 }
 
 // countWords counts what is not a number.

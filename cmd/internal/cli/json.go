@@ -23,6 +23,18 @@ func (a *app) printJSON(v any) error {
 	return err
 }
 
+// printJSONLine prints v as one line of JSON that is safe on a terminal.
+func (a *app) printJSONLine(v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := a.stdout.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
 // marshalJSON gives v as JSON, indented below prefix, HTML characters as they
 // are, whatever is hostile to a terminal escaped.
 func marshalJSON(v any, prefix string) ([]byte, error) {

@@ -114,6 +114,9 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 			c.server.metrics.chunks.WithLabelValues("out").Inc()
 		}
 		return "read chunk", syncproto.ChunkRead{Chunk: chunk}, err
+	case syncproto.DoOpenMailbox, syncproto.DoEnterMailbox, syncproto.DoPost, syncproto.DoShutMailbox:
+		ev, err = c.mailbox(a)
+		return "mailbox", ev, err
 	}
 	return "unknown", nil, errors.New("an action without a driver")
 }

@@ -51,17 +51,21 @@ type Config struct {
 	// 0 means ScrubBytesDefault.
 	ScrubEvery time.Duration
 	ScrubBytes int
-	Log        *slog.Logger // nil means silence
-	Rand       io.Reader    // nil means crypto/rand
+	// MailboxTime is how long the mailbox of an invite is open: 0 means the
+	// MailboxSeconds of the protocol, more than that is not.
+	MailboxTime time.Duration
+	Log         *slog.Logger // nil means silence
+	Rand        io.Reader    // nil means crypto/rand
 }
 
 // Server is a cloud. Its methods may be called from any goroutine.
 type Server struct {
-	conf     Config
-	origins  []string
-	hub      *hub
-	metrics  *metrics
-	draining chan struct{}
+	conf      Config
+	origins   []string
+	hub       *hub
+	mailboxes *mailboxes
+	metrics   *metrics
+	draining  chan struct{}
 
 	// What accounts share: memory for messages that come, for commits and for
 	// answers that go out, and the places of those that write in bulk.
@@ -97,6 +101,9 @@ func New(c Config) (*Server, error) {
 	if c.ScrubBytes <= 0 {
 		c.ScrubBytes = ScrubBytesDefault
 	}
+	if c.MailboxTime <= 0 || c.MailboxTime > syncproto.MailboxSeconds*time.Second {
+		c.MailboxTime = syncproto.MailboxSeconds * time.Second
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -104,7 +111,7 @@ func New(c Config) (*Server, error) {
 		c.Rand = rand.Reader
 	}
 	l := c.Limits
-	s := &Server{conf: c, hub: newHub(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{},
+	s := &Server{conf: c, hub: newHub(), mailboxes: newMailboxes(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{},
 		receiving: newFair(l.receive(), max(l.receive()/8, receiveBytes)), sending: newFair(l.send(), max(l.send()/8, sendBytes)),
 		committing: newFair(l.commit(), l.commit()), reseeds: newReseeds(l.Reseeds, l.BulkQuiet), turns: turns{least: busyLeast}}
 	if len(c.Origins) == 0 {

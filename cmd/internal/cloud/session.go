@@ -37,7 +37,8 @@ type session struct {
 	once   sync.Once     // closes newer
 	done   chan struct{} // closed when the session has ended
 
-	live bool // counted in the gauge
+	live bool     // counted in the gauge
+	mail *mailEnd // its end of an invite's mailbox, or nil
 
 	step *Stepper // takes the place of conn, loop and goroutines; nil when served
 }
@@ -108,6 +109,7 @@ func (c *session) run(wait time.Duration) {
 
 // leave takes the session out of what counts or reaches it.
 func (c *session) leave() {
+	c.leaveMailbox()
 	if c.entered && c.server.hub.leave(c, c.machine.Account()) {
 		c.server.reseeds.left(c.machine.Account())
 	}
@@ -199,6 +201,8 @@ func (c *session) next(deadline <-chan time.Time) (ev syncproto.CloudEvent, mess
 		return c.received(message.data), message, ok
 	case <-c.hint.ready:
 		return syncproto.Moved{Kinds: c.hint.take()}, message, true
+	case ev := <-c.mailArrives():
+		return ev, message, true
 	case <-idle:
 		return syncproto.Continue{}, message, true
 	case <-deadline:
@@ -217,7 +221,7 @@ var closedChannel = func() chan struct{} {
 }()
 
 func (c *session) received(b []byte) syncproto.CloudEvent {
-	if t, ok := syncproto.TypeOf(b); ok && t <= syncproto.TypeAside {
+	if t, ok := syncproto.TypeOf(b); ok && t.Known() {
 		c.server.metrics.message("in", t, len(b))
 	}
 	return syncproto.Received{Data: b}

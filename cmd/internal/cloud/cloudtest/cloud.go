@@ -27,7 +27,8 @@ type Options struct {
 	SessionsMax int              // cloud.Limits.Sessions
 	Limits      cloud.Limits
 	Proxies     []netip.Prefix
-	TLS         *tls.Config // nil means plain connections
+	MailboxTime time.Duration // cloud.Config's
+	TLS         *tls.Config   // nil means plain connections
 }
 
 // Cloud is a running cloud.
@@ -86,7 +87,7 @@ func (c *Cloud) serve(ctx context.Context, l net.Listener) {
 	limits.Sessions = max(limits.Sessions, c.opt.SessionsMax)
 	server, err := cloud.New(cloud.Config{
 		Store: c.Store, Origins: cloud.LoopbackOrigins(l.Addr(), c.opt.TLS != nil), Admit: c.opt.Admit, Metrics: true,
-		Log: c.opt.Log, Limits: limits, Proxies: c.opt.Proxies,
+		Log: c.opt.Log, Limits: limits, Proxies: c.opt.Proxies, MailboxTime: c.opt.MailboxTime,
 	})
 	if err != nil {
 		c.t.Fatal(err)

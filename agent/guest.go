@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/ws"
+)
+
+// guestConn is the connection of a device that has no account yet.
+type guestConn struct{ *ws.Conn }
+
+// dialGuest connects as a session does, with nothing that needs a store.
+func dialGuest(ctx context.Context, c Config) (guestConn, error) {
+	t, err := parseTarget(c.CloudURL, c.AllowPlain)
+	if err != nil {
+		return guestConn{}, err
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	m, err := openMemory("")
+	if err != nil {
+		return guestConn{}, err
+	}
+	a := &Agent{cfg: c, target: t, memory: m}
+	var leaf *x509.Certificate
+	ctx, cancel := context.WithTimeout(ctx, dialMax)
+	defer cancel()
+	conn, err := ws.Dial(ctx, t.url, ws.DialOptions{ReadLimit: guestRead, TLS: a.tlsConfig(&leaf), DialContext: c.DialContext})
+	if err != nil {
+		return guestConn{}, a.notDialed(err)
+	}
+	return guestConn{conn}, nil
+}
+
+func (c guestConn) send(ctx context.Context, m syncproto.Message) error {
+	b, err := syncproto.Encode(m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeLeast)
+	defer cancel()
+	if err := c.Write(ctx, b); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotReachable, err)
+	}
+	return nil
+}
+
+func (c guestConn) receive(ctx context.Context) (syncproto.Message, error) {
+	b, err := c.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotReachable, err)
+	}
+	return syncproto.Decode(b)
+}
+
+// leave closes in peace.
+func (c guestConn) leave() { c.Close(ws.StatusNormal, "") }
