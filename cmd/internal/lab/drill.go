@@ -30,6 +30,8 @@ type drill struct {
 // a file of its own.
 var drills = []drill{
 	{"empty", "the cloud's data folder is gone: told, given back in priority order, through any interruption", drillEmpty},
+	{"wrongcloud", "a sign-in page, a redirect, another account's cloud, wrong names and dates: told apart, nothing lost", drillWrongCloud},
+	{"clock", "clocks at 1970, 2038 and jumping, on handsets and cloud: no effect on what wins", drillClock},
 	{"partial", "a kind, a tenth of the rows, pieces of pictures are gone; a kind is being restored: filled, nothing dropped or held", drillPartial},
 	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
 	{"clone", "a device put back from its own old copy, and two from one image: every write of all survives", drillClone},
@@ -51,12 +53,15 @@ type scene struct {
 	long  bool // the long form: more rounds, other moments
 	cloud *server
 	words string
+	env   []string // more variables of all handsets
 }
 
-// begin starts the cloud and a first handset that holds the sample data, and
+// begin starts the cloud, the one that is set or a new one, and a first handset that holds the sample data, and
 // joins others to it. When it returns, all are on and in sync.
 func (s *scene) begin(ctx context.Context, names ...string) ([]*handset, error) {
-	s.cloud = s.server("cloud")
+	if s.cloud == nil {
+		s.cloud = s.server("cloud")
+	}
 	if err := s.cloud.on(ctx); err != nil {
 		return nil, err
 	}
@@ -67,6 +72,7 @@ func (s *scene) begin(ctx context.Context, names ...string) ([]*handset, error) 
 	var handsets []*handset
 	for i, name := range names {
 		h := s.handset(name)
+		h.env = slices.Clone(s.env)
 		var err error
 		if i == 0 {
 			if s.words, err = h.create(ctx, s.cloud.url()); err == nil {

@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"sidekeep/cmd/internal/cli"
 	"sidekeep/cmd/internal/cloud/cloudcmd"
@@ -17,10 +19,17 @@ const (
 	roleCloud   = "sidekeep-cloud"
 	roleFloor   = "floor" // the other end of the bare websocket that bench measures
 	roleFleet   = "fleet" // the handsets of the fleet that bench measures
+	roleDate    = "date"  // prints the seconds since 1970, to see what clock a process has
 )
 
 // actRole runs the command that the environment names, if any.
 func actRole(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int, ok bool) {
+	if clock := os.Getenv(clockVariable); clock != "" {
+		if err := bendClock(clock); err != nil {
+			fmt.Fprintln(stderr, "sidekeep-lab: give this process a clock of its own:", err)
+			return 1, true
+		}
+	}
 	switch os.Getenv(roleVariable) {
 	case roleHandset:
 		return cli.Main(args, stdin, stdout, stderr), true
@@ -30,6 +39,9 @@ func actRole(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int
 		return floorMain(stdout, stderr), true
 	case roleFleet:
 		return fleetMain(args, stdout, stderr), true
+	case roleDate:
+		fmt.Fprintln(stdout, time.Now().Unix())
+		return 0, true
 	}
 	return 0, false
 }

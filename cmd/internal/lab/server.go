@@ -19,6 +19,7 @@ type server struct {
 	addr string   // host:port once it has listened
 	env  []string // more variables of its process
 	args []string // more arguments of serve
+	tls  bool     // args name a certificate
 	proc *process
 }
 
@@ -26,7 +27,12 @@ func (b *bench) server(name string) *server {
 	return &server{b: b, name: name, data: b.path(name)}
 }
 
-func (s *server) url() string { return "ws://" + s.addr }
+func (s *server) url() string {
+	if s.tls {
+		return "wss://" + s.addr
+	}
+	return "ws://" + s.addr
+}
 
 // on starts the cloud and waits until it listens, on the address it had before.
 func (s *server) on(ctx context.Context) error {
