@@ -32,6 +32,7 @@ var drills = []drill{
 	{"empty", "the cloud's data folder is gone: told, given back in priority order, through any interruption", drillEmpty},
 	{"wrongcloud", "a sign-in page, a redirect, another account's cloud, wrong names and dates: told apart, nothing lost", drillWrongCloud},
 	{"clock", "clocks at 1970, 2038 and jumping, on handsets and cloud: no effect on what wins", drillClock},
+	{"hostile", "a cloud that forges, replays, swaps, floods, acknowledges without storing: bounded, nothing lost, never falsely in sync", drillHostile},
 	{"partial", "a kind, a tenth of the rows, pieces of pictures are gone; a kind is being restored: filled, nothing dropped or held", drillPartial},
 	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
 	{"clone", "a device put back from its own old copy, and two from one image: every write of all survives", drillClone},

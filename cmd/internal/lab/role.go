@@ -20,6 +20,7 @@ const (
 	roleFloor   = "floor" // the other end of the bare websocket that bench measures
 	roleFleet   = "fleet" // the handsets of the fleet that bench measures
 	roleDate    = "date"  // prints the seconds since 1970, to see what clock a process has
+	roleLiar    = "hostile-cloud"
 )
 
 // actRole runs the command that the environment names, if any.
@@ -39,6 +40,8 @@ func actRole(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int
 		return floorMain(stdout, stderr), true
 	case roleFleet:
 		return fleetMain(args, stdout, stderr), true
+	case roleLiar:
+		return liarMain(args, stderr), true
 	case roleDate:
 		fmt.Fprintln(stdout, time.Now().Unix())
 		return 0, true

@@ -3,8 +3,8 @@
 // and between them a websocket server that follows a script. There is no code
 // here but tests.
 //
-// liar_test.go is the server, scene_test.go what scripts are made of,
-// lies_test.go the scripts, harm_test.go what must hold with each of them;
+// Package liar is the server and its scripts, harm_test.go what must hold with
+// each of them;
 // wrong_test.go the servers that are no cloud, and old_test.go the cloud's files
 // put back.
 package hostile

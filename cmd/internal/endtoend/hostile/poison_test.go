@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sidekeep/cmd/internal/cloud/cloudtest"
+	"sidekeep/cmd/internal/liar"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
@@ -40,7 +41,7 @@ func TestPoisonVector(t *testing.T) {
 			v.Vector[r] = c + 1<<30
 		}
 		if i%2 == 0 {
-			v = record.Delete(v, &forger{})
+			v = record.Delete(v, &liar.Forger{})
 		}
 		sealed, err := keys.SealVersion(o.Kind, o.ID, v)
 		if err != nil {
