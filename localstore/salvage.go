@@ -151,10 +151,11 @@ func salvageInto(ctx context.Context, dir, into string, o Options, report *Salva
 			err = e
 		}
 	}()
+	s.ownClock = false // what is brought over keeps its times
 	v := &salvager{ctx: ctx, s: s, file: file, report: report,
-		dirty: map[int64][]dirtyRow{}, hints: map[record.ID]*Lost{}, kinds: map[int64]record.Kind{}}
-	for i, step := range []func() error{v.look, v.records, v.chunks, v.finish} {
-		progress(float64(i) / 4)
+		dirty: map[int64][]dirtyRow{}, hints: map[record.ID]*Lost{}, kinds: map[int64]record.Kind{}, brought: map[int64]record.ID{}}
+	for i, step := range []func() error{v.look, v.records, v.past, v.chunks, v.beside, v.finish} {
+		progress(float64(i) / 6)
 		if err := step(); err != nil {
 			return err
 		}

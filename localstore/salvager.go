@@ -19,13 +19,15 @@ type salvager struct {
 	file   *carve.File
 	report *Salvaged
 
-	dirty  map[int64][]dirtyRow  // by n: before-images
-	hints  map[record.ID]*Lost   // records that some index or row names
-	kinds  map[int64]record.Kind // by n, from index record_list
-	unsure map[int64][]record.ID // by n: ids whose kind is not known yet
-	ran    int64                 // meta
-	epoch  *Epoch                // meta
-	minted bool                  // a version was salvaged
+	dirty               map[int64][]dirtyRow  // by n: before-images
+	hints               map[record.ID]*Lost   // records that some index or row names
+	kinds               map[int64]record.Kind // by n, from index record_list
+	unsure              map[int64][]record.ID // by n: ids whose kind is not known yet
+	ran                 int64                 // meta
+	historyN, historyAt int64                 // meta
+	brought             map[int64]record.ID   // what was brought over, by n
+	epoch               *Epoch                // meta
+	minted              bool                  // a version was salvaged
 }
 
 // dirtyRow is a row of table dirty.
@@ -85,8 +87,15 @@ func (v *salvager) index(c []any) {
 		if id, err := record.ParseID(c[0].(string)); err == nil {
 			n := c[1].(int64)
 			v.unsure[n] = append(v.unsure[n], id)
-		} else if c[0] == metaRan {
-			v.ran = max(v.ran, c[1].(int64))
+		} else {
+			switch n := c[1].(int64); c[0] {
+			case metaRan:
+				v.ran = max(v.ran, n)
+			case metaHistoryN:
+				v.historyN = n
+			case metaHistoryAt:
+				v.historyAt = n
+			}
 		}
 	case match(c, "ti?i"): // record_list: kind, deleted, sort, n
 		v.kinds[c[3].(int64)] = record.Kind(c[0].(string))
@@ -243,6 +252,7 @@ func (v *salvager) record(t *tx, r *row) error {
 		if have != nil { // an older state of a record that has a version by now
 			return nil
 		}
+		v.brought[r.n] = r.id
 		return t.edited(&row{id: r.id, kind: r.kind}, fields, r.deleted)
 	}
 	if have == nil {
@@ -252,7 +262,7 @@ func (v *salvager) record(t *tx, r *row) error {
 	} else if base.Vector.Includes(version.Vector) && (have.vid == nil || *have.vid != *r.vid || have.dirty || edit == nil) {
 		return nil // the newer one is here already
 	}
-	v.minted = true
+	v.minted, v.brought[r.n] = true, r.id
 	t.receive(version.Vector)
 	if have.vid == nil || *have.vid != *r.vid {
 		if err := t.versioned(have, version, *r.vid); err != nil {
