@@ -62,6 +62,7 @@ type Agent struct {
 	keys   *seal.Keys
 	target target
 	memory *memory
+	known  *Devices
 	kicked chan struct{} // holds at most one
 	// mailOut takes messages of an invite to the session that is open.
 	mailOut chan syncproto.Message
@@ -114,8 +115,12 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := OpenDevices(c.Home, c.Identity.Account)
+	if err != nil {
+		return nil, err
+	}
 	return &Agent{
-		cfg: c, keys: c.Identity.Keys(), target: t, memory: m, kicked: make(chan struct{}, 1), mailOut: make(chan syncproto.Message),
+		known: known, cfg: c, keys: c.Identity.Keys(), target: t, memory: m, kicked: make(chan struct{}, 1), mailOut: make(chan syncproto.Message),
 		cloud: CloudStatus{URL: c.CloudURL, State: StateOff}, watchers: map[chan struct{}]struct{}{},
 	}, nil
 }
@@ -177,6 +182,9 @@ func (a *Agent) wait(ctx context.Context, end ending, p *pause) {
 		if errors.Is(end.err, ErrForked) {
 			c.State = StateStopped
 		}
+		if errors.Is(end.err, ErrRevoked) {
+			c.State = StateRevoked
+		}
 	})
 	a.cfg.Log.Info("session ended", "why", end.text(), "retry", d.Round(time.Millisecond))
 	t := time.NewTimer(d)
@@ -195,7 +203,7 @@ const syncTries = 3
 // SyncOnce syncs until this device has proven that every kind equals the
 // cloud's and that no chunk is missing or unsent, and returns nil only then.
 // progress, if not nil, gets a snapshot whenever something moved. The error is
-// one of ErrNotReachable, ErrCloudFails, ErrRefused, ErrUnknownAccount, ErrForked, or a
+// one of ErrNotReachable, ErrCloudFails, ErrRefused, ErrRevoked, ErrUnknownAccount, ErrForked, or a
 // *NotInSyncError (ErrNotInSync, ErrHeld), a *HeldError (ErrHeld: equality is
 // proven, but a person has to decide on a deletion that came); or that of the store.
 func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
@@ -219,7 +227,7 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 		case end.err == nil && end.retry == syncproto.RetryNever && ctx.Err() == nil:
 			a.maintain(ctx) // a device that never runs for long would not get to it
 			return a.checkInSync(ctx)
-		case errors.Is(end.err, ErrRefused), errors.Is(end.err, ErrUnknownAccount), errors.Is(end.err, ErrForked), errors.Is(end.err, ErrPlain):
+		case errors.Is(end.err, ErrRefused), errors.Is(end.err, ErrUnknownAccount), errors.Is(end.err, ErrForked), errors.Is(end.err, ErrPlain), errors.Is(end.err, ErrRevoked):
 			return end.err
 		}
 		if end.err != nil {

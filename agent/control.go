@@ -34,7 +34,7 @@ type line struct {
 // outcomes names the errors of a sync on the socket.
 var outcomes = map[string]error{
 	"in_sync": nil, "not_reachable": ErrNotReachable, "refused": ErrRefused, "unknown_account": ErrUnknownAccount,
-	"forked": ErrForked, "cloud_fails": ErrCloudFails, "not_in_sync": ErrNotInSync, "held": ErrHeld,
+	"forked": ErrForked, "revoked": ErrRevoked, "cloud_fails": ErrCloudFails, "not_in_sync": ErrNotInSync, "held": ErrHeld,
 }
 
 // listenControl makes the socket in a folder of its own that only this user can

@@ -20,6 +20,7 @@
 //   - status.go   the immutable snapshot; publish.go makes it, control.go serves
 //     it on a socket
 //   - invite.go   inviting a device, and being invited; guest.go its connection
+//   - devices.go  what is known about the account's devices, beside the keys
 //   - errors.go   what SyncOnce can end with
 //
 // One Agent belongs to one Store. Run and SyncOnce do not run at the same time;

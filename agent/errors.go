@@ -30,6 +30,9 @@ var (
 	// not admitted, the address is not the one the cloud is configured with, or
 	// the cloud speaks an older format than it did before.
 	ErrRefused = errors.New("the cloud refused this device")
+	// ErrRevoked: this device was revoked; statements that hold prove it. Nothing
+	// here is deleted for that.
+	ErrRevoked = errors.New("this device was revoked")
 	// ErrUnknownAccount: the cloud does not know the account, and this device
 	// may not create it.
 	ErrUnknownAccount = errors.New("the cloud does not know this account")
@@ -49,7 +52,7 @@ func unserved(last error) error {
 	if last == nil {
 		return fmt.Errorf("%w: it does not answer", ErrNotReachable)
 	}
-	for _, known := range []error{ErrRefused, ErrUnknownAccount, ErrForked, ErrNotReachable} {
+	for _, known := range []error{ErrRefused, ErrRevoked, ErrUnknownAccount, ErrForked, ErrNotReachable} {
 		if errors.Is(last, known) {
 			return last
 		}

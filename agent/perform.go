@@ -34,6 +34,8 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 		s.closed(a)
 	case syncproto.StoreBegin:
 		return s.begin(a)
+	case syncproto.StoreStatements:
+		return s.statements(a)
 	case syncproto.StoreFork:
 		return nil, s.fork(a.Reason)
 	case syncproto.StoreApply:

@@ -28,7 +28,15 @@ func ReadStatus(ctx context.Context, c Config) (Status, error) {
 	if device == "" {
 		device = c.Identity.Device().String()
 	}
-	return statusOf(&st, Status{Account: c.Identity.Account.String(), Device: device, Cloud: CloudStatus{URL: c.CloudURL, State: StateOff}}, nil, time.Time{}), nil
+	known, err := OpenDevices(c.Home, c.Identity.Account)
+	if err != nil {
+		return Status{}, err
+	}
+	base := Status{Account: c.Identity.Account.String(), Device: device, Cloud: CloudStatus{URL: c.CloudURL, State: StateOff}}
+	if base.Revoked = known.Ended(c.Identity); base.Revoked != nil {
+		base.Cloud.State = StateRevoked
+	}
+	return statusOf(&st, base, nil, time.Time{}), nil
 }
 
 // snapshot joins what the store counts with what the session knows.
@@ -39,7 +47,7 @@ func (a *Agent) snapshot(ctx context.Context) (Status, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	base := Status{Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
+	base := Status{Revoked: a.known.Ended(a.cfg.Identity), Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
 	return statusOf(&st, base, a.views, a.provenAt), nil
 }
 

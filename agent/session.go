@@ -15,6 +15,7 @@ import (
 	"sidekeep/localstore"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 	"sidekeep/syncproto/ws"
 )
 
@@ -146,7 +147,13 @@ func (s *session) prepare(once bool) error {
 	for _, t := range claim.Pending {
 		c.Pending = append(c.Pending, syncproto.Token(t))
 	}
+	// Also when the agent began: a home that was copied, or lost its file, knows
+	// at least its own chain.
+	if _, err := a.known.Add(seal.StatementsOf(a.cfg.Identity.Chain)...); err != nil && !leftOut(err) {
+		return err
+	}
 	s.machine = syncproto.NewDeviceSession(syncproto.DeviceConfig{
+		Statements: a.known.Statements().Digest(), Doubt: a.known.Ended(a.cfg.Identity) != nil,
 		Identity: a.cfg.Identity, Origin: a.target.origin, Versions: a.cfg.Versions, LeastVersion: a.memory.version(a.target.origin),
 		// Who was in a session before holds data that a new cloud may lack.
 		Create: a.cfg.Create || st.Epoch != localstore.Epoch{}, Once: once, Claim: c, Admission: a.cfg.Admission,
@@ -347,6 +354,8 @@ func (s *session) closed(c syncproto.DeviceClose) {
 	switch syncproto.CodeOf(c.Err) {
 	case syncproto.CodeRefused, syncproto.CodeVersion, syncproto.CodeLimits:
 		s.end.err = fmt.Errorf("%w: %w", ErrRefused, c.Err)
+	case syncproto.CodeRevoked:
+		s.end.err = ErrRevoked
 	case syncproto.CodeUnknownAccount:
 		s.end.err = fmt.Errorf("%w: %w", ErrUnknownAccount, c.Err)
 	default:

@@ -14,6 +14,7 @@ const (
 	StateSyncing    = "syncing"    // a session is open and not everything is proven
 	StateLive       = "live"       // proven, and changes flow both ways
 	StateStopped    = "stopped"    // a person must act first; see the problems
+	StateRevoked    = "revoked"    // this device was revoked, and that is proven; see Revoked
 )
 
 // Status is a snapshot of what is here, what the cloud has proven to have, what
@@ -26,6 +27,7 @@ type Status struct {
 	Kinds    map[record.Kind]KindStatus `json:"kinds"`
 	Blobs    BlobStatus                 `json:"blobs"`
 	Problems []Problem                  `json:"problems,omitempty"`
+	Revoked  *Revocation                `json:"revoked,omitempty"` // nil while this device is trusted
 }
 
 // CloudStatus is the connection's part of a Status.

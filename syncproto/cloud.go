@@ -30,6 +30,9 @@ type CloudSession struct {
 	storing []CloudChunk         // received, not yet stored
 	fetches []*Fetch             // not yet answered in full
 	wants   []*wanted
+
+	told      told
+	contested *Auth // of a device that was shown why it is not trusted
 }
 
 type cloudState int
@@ -38,6 +41,7 @@ const (
 	cloudWaitsHello cloudState = iota
 	cloudWaitsAuth
 	cloudClaims
+	cloudContested // not trusted, shown why: may contest it
 	cloudOpen
 	cloudEnters // a guest asks for a mailbox
 	cloudGuest  // in a mailbox
@@ -45,7 +49,7 @@ const (
 )
 
 func (s cloudState) String() string {
-	return [...]string{"waits for hello", "waits for auth", "claims", "open", "enters", "guest", "closed"}[s]
+	return [...]string{"waits for hello", "waits for auth", "claims", "contested", "open", "enters", "guest", "closed"}[s]
 }
 
 // wanted is a want that is not yet answered in full.
@@ -96,8 +100,7 @@ func (s *CloudSession) Handle(ev CloudEvent) []CloudAction {
 	case Continue:
 		return s.step()
 	case Moved:
-		s.feed.moved(ev.Kinds)
-		return nil
+		return s.onMoved(ev)
 	case Deadline:
 		if s.state == cloudOpen || s.state == cloudGuest {
 			return nil
@@ -134,7 +137,7 @@ func (s *CloudSession) do(request Message, a CloudAction) []CloudAction {
 }
 
 func (s *CloudSession) receive(data []byte) []CloudAction {
-	if s.state != cloudOpen && len(data) > PreAuthBytesMax {
+	if s.state != cloudOpen && s.state != cloudContested && len(data) > PreAuthBytesMax {
 		return s.fail(CodeTooLarge)
 	}
 	m, err := Decode(data)
@@ -152,6 +155,10 @@ func (s *CloudSession) receive(data []byte) []CloudAction {
 	case cloudWaitsAuth:
 		if m, ok := m.(*Auth); ok {
 			return s.onAuth(m)
+		}
+	case cloudContested:
+		if m, ok := m.(*Statements); ok {
+			return s.onStatements(m)
 		}
 	case cloudOpen:
 		return s.onRequest(m)
@@ -202,13 +209,13 @@ func (s *CloudSession) onAuth(m *Auth) []CloudAction {
 		return s.fail(CodeRefused)
 	}
 	s.state = cloudClaims
-	return s.do(m, DoClaim{Account: h.Account, Device: h.Device, Replica: h.Replica,
-		Last: h.Last, Pending: h.Pending, Counter: h.Counter, Create: h.Create, Admission: h.Admission})
+	return s.trust(m, nil)
 }
 
 func (s *CloudSession) onClaimed(ev Claimed) []CloudAction {
 	s.state, s.claim = cloudOpen, ev.State
-	return send(&Welcome{Epoch: ev.Epoch, Head: ev.Head, Claim: ev.State, Seen: ev.Seen, Kinds: ev.Kinds, Limits: s.conf.Limits, Time: ev.Time})
+	return send(&Welcome{Epoch: ev.Epoch, Head: ev.Head, Claim: ev.State, Seen: ev.Seen, Kinds: ev.Kinds, Limits: s.conf.Limits, Time: ev.Time,
+		Statements: ev.Statements})
 }
 
 // readVersions reads the headers of a push, and rejects the versions whose

@@ -18,8 +18,15 @@ type Deadline struct{}
 // Continue lets the session do one step of the work it has left: see Busy.
 type Continue struct{}
 
-// Moved says that another session committed versions of these kinds.
-type Moved struct{ Kinds []record.Kind }
+// Moved says what other sessions of the account brought: versions of kinds, and
+// statements about devices. Ended says that this session's device is trusted no
+// more.
+type Moved struct {
+	Kinds      []record.Kind
+	Statements []seal.Statement
+	Set        seal.StatementsDigest // all that the cloud has, if there are Statements
+	Ended      bool
+}
 
 // Draining says that the cloud is stopping.
 type Draining struct{}
@@ -38,6 +45,8 @@ type Claimed struct {
 	Seen  uint64
 	Kinds []KindState
 	Time  uint64
+
+	Statements seal.StatementsDigest // the driver's, not the store's
 }
 
 // Committed answers DoCommit: every version but the rejected is durable.

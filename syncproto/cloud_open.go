@@ -48,6 +48,8 @@ func (s *CloudSession) onRequest(m Message) []CloudAction {
 		return s.do(m, DoPost{m.Sealed})
 	case *Shut:
 		return s.do(m, DoShutMailbox{})
+	case *Statements:
+		return s.onStatements(m)
 	case *Bye:
 		return s.leave()
 	case *ErrorMessage:
@@ -161,6 +163,11 @@ func (s *CloudSession) answered(ev CloudEvent) []CloudAction {
 	switch ev := ev.(type) {
 	case Claimed:
 		return s.onClaimed(ev)
+	case Listed:
+		if a, ok := m.(*Auth); ok {
+			return s.onListed(a, ev)
+		}
+		return s.onTaken(ev)
 	case Failed:
 		return s.onFailed(m, ev.Code)
 	case Committed:
@@ -199,8 +206,8 @@ func (s *CloudSession) onFailed(m Message, c Code) []CloudAction {
 		return send(&Shut{Code: c})
 	case *Fetch:
 		s.fetches = s.fetches[1:]
-	case *Stored:
-		return s.fail(c) // a chunk has no request id: the device sees the close
+	case *Stored, *Statements:
+		return s.fail(c) // they have no request id: the device sees the close
 	case *Range:
 		if c == CodeBadMessage {
 			return s.fail(c)

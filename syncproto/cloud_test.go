@@ -25,7 +25,7 @@ func receivedBy(t *testing.T, s *CloudSession, m Message) []CloudAction {
 // TestCloudEndsInEveryState: what ends a session ends it in every state, once,
 // and nothing comes after.
 func TestCloudEndsInEveryState(t *testing.T) {
-	for _, state := range []cloudState{cloudWaitsHello, cloudWaitsAuth, cloudClaims, cloudOpen} {
+	for _, state := range []cloudState{cloudWaitsHello, cloudWaitsAuth, cloudClaims, cloudContested, cloudOpen} {
 		for _, c := range []struct {
 			ev   CloudEvent
 			last Type
@@ -67,7 +67,7 @@ func TestCloudWorksInOrderOfNeed(t *testing.T) {
 	receivedBy(t, s, &Want{ID: 2, Chunks: []record.ChunkID{{1}, {2}}})
 	receivedBy(t, s, &Fetch{ID: 3, Kind: "notes", Refs: []Ref{{1}}})
 	s.storing = []CloudChunk{{}}
-	s.Handle(Moved{[]record.Kind{"zebras", record.Notes, "apes", record.Contacts}})
+	s.Handle(Moved{Kinds: []record.Kind{"zebras", record.Notes, "apes", record.Contacts}})
 	var did []string
 	for s.Busy() && len(did) < 20 {
 		for _, a := range s.Handle(Continue{}) {

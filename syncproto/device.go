@@ -20,7 +20,9 @@ type DeviceConfig struct {
 	Create       bool // make the account if the cloud does not know it
 	Once         bool // close when everything is proven, instead of staying live
 	Claim        DeviceClaim
-	Admission    Admission // from the cloud's operator; zero if there is none
+	Admission    Admission             // from the cloud's operator; zero if there is none
+	Statements   seal.StatementsDigest // of what is known about the account's devices
+	Doubt        bool                  // by which this one is not trusted
 }
 
 // DeviceClaim is the claim of one hello (SPEC.md section "Claims"). It was
@@ -75,6 +77,8 @@ type DeviceSession struct {
 	waste    deviceWaste
 	up       deviceUpload
 	down     deviceDownload
+
+	statements deviceStatements
 
 	actions []DeviceAction
 }
@@ -145,7 +149,7 @@ func (s *DeviceSession) Expecting() bool {
 	case deviceHello, deviceAuth:
 		return true
 	case deviceWork:
-		return len(s.requests) > 0 || len(s.up.flying) > 0
+		return len(s.requests) > 0 || len(s.up.flying) > 0 || s.statements.asked
 	}
 	return false
 }
@@ -193,6 +197,9 @@ func (s *DeviceSession) receive(m Message) {
 		s.close(DeviceClose{Err: &Error{Code: m.Code, Detail: "the cloud asks to come back later"}, Retry: RetryAfter, Seconds: m.Capped()})
 		return
 	case *ErrorMessage:
+		if m.Code == CodeRevoked { // that needs a proof, not a word
+			m = &ErrorMessage{Code: CodeRefused}
+		}
 		s.close(DeviceClose{Err: &Error{Code: m.Code, Detail: "said by the cloud"}, Retry: RetryBackoff})
 		return
 	case *Bye:
@@ -206,8 +213,12 @@ func (s *DeviceSession) receive(m Message) {
 			return
 		}
 	case deviceAuth:
-		if w, ok := m.(*Welcome); ok {
-			s.welcomed(w)
+		switch m := m.(type) {
+		case *Welcome:
+			s.welcomed(m)
+			return
+		case *Statements:
+			s.heardStatements(m)
 			return
 		}
 	case deviceWork:
@@ -260,6 +271,8 @@ func (s *DeviceSession) welcomed(w *Welcome) {
 		return
 	}
 	s.epoch, s.limits, s.head = w.Epoch, w.Limits, w.Head
+	s.statements.cloud = w.Statements
+	s.statements.due = w.Statements != s.cfg.Statements || s.statements.pleads || s.cfg.Doubt
 	s.phase = deviceBegin
 	// The cloud may only claim to have seen more of this replica; a version that
 	// opens shows it (rule C3), so they are all looked for before anything is minted.

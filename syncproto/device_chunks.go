@@ -267,6 +267,8 @@ func (s *DeviceSession) result(e DeviceEvent) {
 	case LocalBegan:
 		s.began(e)
 		s.up.again()
+	case LocalStatements:
+		s.knownStatements(e)
 	case LocalApplied:
 		s.applied(e)
 	case LocalMinted:

@@ -101,6 +101,13 @@ func (s *DeviceSession) plan() {
 	if s.busy {
 		return
 	}
+	if s.statements.due { // before any data
+		s.askStatements()
+		return
+	}
+	if s.statements.doubt && !s.stopping {
+		return
+	}
 	if len(s.arrived) > 0 {
 		s.apply()
 		return
@@ -268,6 +275,7 @@ func (s *DeviceSession) check() {
 	}
 	s.up.again()
 	s.down.retry()
+	s.statements.due = true
 	if s.phase == deviceWork && s.live && s.room() {
 		s.prove(false)
 	}
@@ -350,7 +358,7 @@ func (s *DeviceSession) settled() bool {
 
 // planEnd ends a session that was opened once, when nothing more can be done in it.
 func (s *DeviceSession) planEnd() {
-	if len(s.requests) > 0 || !s.up.done() || !s.down.done() {
+	if len(s.requests) > 0 || s.statements.asked || !s.up.done() || !s.down.done() {
 		return
 	}
 	if s.changed {

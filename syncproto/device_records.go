@@ -38,6 +38,8 @@ func (s *DeviceSession) answer(m Message) {
 		s.up.stored(s, m.Chunks)
 	case *Chunk:
 		s.down.arrived(s, m)
+	case *Statements:
+		s.heardStatements(m)
 	case *Absent:
 		if s.answered(m.ID, TypeWant) != nil {
 			s.down.ending = true

@@ -33,6 +33,7 @@ const (
 	CodeLimits         Code = 19 // the cloud declares limits below the minima
 	CodeBadChunk       Code = 20 // a chunk whose size or header is wrong
 	CodeIntercepted    Code = 21 // a second device entered the mailbox of an invite
+	CodeRevoked        Code = 22 // statements that hold say that this device was revoked
 )
 
 var codeNames = map[Code]string{
@@ -42,7 +43,7 @@ var codeNames = map[Code]string{
 	CodeReadOnly: "storage is read-only", CodeDiskFull: "storage is full", CodeStorage: "storage failed",
 	CodeSuperseded: "superseded by a newer session", CodeBadHeader: "bad header", CodeSiblings: "too many concurrent versions",
 	CodeQuota: "quota", CodeNotClaimed: "claim not accepted", CodeLimits: "limits below the minima", CodeBadChunk: "bad chunk",
-	CodeIntercepted: "intercepted: a second device used the code",
+	CodeIntercepted: "intercepted: a second device used the code", CodeRevoked: "revoked",
 }
 
 // String returns a few words of English, or the number of an unknown code.

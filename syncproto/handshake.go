@@ -131,6 +131,8 @@ type Welcome struct {
 	Kinds  []KindState `cbor:"5,keyasint"` // every kind that ever held a version
 	Limits Limits      `cbor:"6,keyasint"`
 	Time   uint64      `cbor:"7,keyasint"` // the cloud's clock, seconds since 1970
+	// Statements tells the set of statements that the cloud has; zero is none.
+	Statements seal.StatementsDigest `cbor:"8,keyasint,omitzero"`
 }
 
 // Type returns TypeWelcome.

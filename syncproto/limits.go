@@ -52,6 +52,9 @@ const (
 	BatchBytesMax = 256 * 1024
 	// FetchMax bounds the versions asked for by one fetch.
 	FetchMax = 500
+	// StatementsMax bounds the statements of one message; a set is sent in as many
+	// as it takes.
+	StatementsMax = 128
 	// AsideMax bounds the versions reported by one aside.
 	AsideMax = 64
 

@@ -210,7 +210,7 @@ var specLimits = map[string]int{
 	"PendingTokensMax": PendingTokensMax, "CertChainMax": CertChainMax, "HeaderBytesMax": HeaderBytesMax, "BodyBytesMax": BodyBytesMax,
 	"ChunkBytes": ChunkBytes, "ChunkHeaderBytesMax": ChunkHeaderBytesMax, "ChunkBodyBytesMax": ChunkBodyBytesMax, "PushRecordsMax": PushRecordsMax,
 	"PushBytesMax": PushBytesMax, "PushWindowMax": PushWindowMax, "BatchRecordsMax": BatchRecordsMax, "BatchBytesMax": BatchBytesMax,
-	"FetchMax": FetchMax, "AsideMax": AsideMax, "KindBytesMax": KindBytesMax, "KindsMax": KindsMax, "SiblingsMax": SiblingsMax,
+	"FetchMax": FetchMax, "AsideMax": AsideMax, "StatementsMax": StatementsMax, "KindBytesMax": KindBytesMax, "KindsMax": KindsMax, "SiblingsMax": SiblingsMax,
 	"MailboxSeconds": MailboxSeconds, "PostBytesMax": PostBytesMax, "PostsMax": PostsMax, "MailboxesMax": MailboxesMax,
 	"AccountMailboxesMax": AccountMailboxesMax, "ReplicasMax": ReplicasMax, "RangesMax": RangesMax, "RangeItemsMax": RangeItemsMax, "BoundBytesMax": BoundBytesMax, "HaveMax": HaveMax,
 	"ChunkWindowMax": ChunkWindowMax, "RequestsMax": RequestsMax, "WaitSecondsMax": WaitSecondsMax, "LimitsMax": LimitsMax, "DominatedDays": DominatedDays,

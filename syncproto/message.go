@@ -39,11 +39,13 @@ const (
 	TypeEnter  Type = 26
 	TypePost   Type = 27
 	TypeShut   Type = 28
+	// What is known about the account's devices.
+	TypeStatements Type = 29
 )
 
 var typeNames = [...]string{"", "hello", "challenge", "auth", "welcome", "push", "ack", "pull", "batch", "fetch", "live", "proof",
 	"prove", "range", "have", "need", "chunk", "stored", "want", "absent", "wait", "error", "bye", "aside",
-	TypeOffer: "offer", TypeOpened: "opened", TypeEnter: "enter", TypePost: "post", TypeShut: "shut"}
+	TypeOffer: "offer", TypeOpened: "opened", TypeEnter: "enter", TypePost: "post", TypeShut: "shut", TypeStatements: "statements"}
 
 // Known reports whether this version has the type.
 func (t Type) Known() bool { return t < Type(len(typeNames)) && typeNames[t] != "" }
@@ -123,6 +125,8 @@ func newMessage(t Type) Message {
 		return new(Post)
 	case TypeShut:
 		return new(Shut)
+	case TypeStatements:
+		return new(Statements)
 	}
 	return nil
 }

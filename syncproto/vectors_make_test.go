@@ -65,6 +65,7 @@ func makeVectors(t testing.TB) map[string][]vector {
 		"requests.json":         makeRequests(t),
 		"chunks.json":           makeChunks(t),
 		"control.json":          makeControl(t),
+		"statements.json":       makeStatements(t),
 		"device_handshake.json": makeDeviceHandshake(t),
 		"device_working.json":   makeDeviceWorking(t),
 		"invite.json":           makeInvite(t),
@@ -139,7 +140,7 @@ func makeHandshake(t testing.TB) []vector {
 	m.state = "waits for auth"
 	id := vectorIdentity(t)
 	auth := vectorAuth(t, id, func(*seal.AuthInput) {})
-	m.message("auth", auth, taken("claim"))
+	m.message("auth", auth, taken("trust"))
 	change := func(f func(*Auth)) Message {
 		a := &Auth{Signature: auth.Signature, Chain: append([]Link{}, auth.Chain...)}
 		f(a)
@@ -164,7 +165,7 @@ func makeHandshake(t testing.TB) []vector {
 	middle := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{5}, 32))
 	middleKey := seal.DeviceKey(middle.Public().(ed25519.PublicKey))
 	chain := []seal.Cert{seal.SignCert(vectorSecret(t).Root(), id.Account, middleKey, 2), seal.SignCert(middle, id.Account, id.Device(), 3)}
-	m.message("auth by a device that another device certified", change(func(a *Auth) { a.Chain = NewLinks(chain) }), taken("claim"))
+	m.message("auth by a device that another device certified", change(func(a *Auth) { a.Chain = NewLinks(chain) }), taken("trust"))
 	m.message("auth with the links exchanged", change(func(a *Auth) { a.Chain = NewLinks([]seal.Cert{chain[1], chain[0]}) }), closed(CodeRefused))
 	m.message("auth with the second link only", change(func(a *Auth) { a.Chain = NewLinks(chain[1:]) }), closed(CodeRefused))
 	m.message("auth with a chain to another device", change(func(a *Auth) { a.Chain = NewLinks(chain[:1]) }), closed(CodeRefused))

@@ -126,12 +126,15 @@ func runCloudVector(t *testing.T, all map[string]vector, v vector) happened {
 		prelude("hello")
 	case "open":
 		prelude("hello")
-		prelude("auth", Claimed{Epoch: vectorEpoch})
+		prelude("auth", Listed{Trusted: true}, Claimed{Epoch: vectorEpoch})
 	case "open, stale claim":
 		prelude("hello")
-		prelude("auth", Claimed{Epoch: vectorEpoch, State: ClaimStale})
+		prelude("auth", Listed{Trusted: true}, Claimed{Epoch: vectorEpoch, State: ClaimStale})
 	case "guest":
 		prelude("enter", MailboxEntered{Note: []byte{1}})
+	case "contested": // the device was shown that it is not trusted
+		prelude("hello")
+		prelude("auth", Listed{})
 	default:
 		t.Fatalf("state %q", v.State)
 	}
@@ -156,8 +159,10 @@ func describeCloud(actions []CloudAction) happened {
 			}
 		case HangUp:
 			h.outcome, h.code = "closed", a.Code
-		case DoClaim:
-			h.answer = "claim"
+		case DoTrust:
+			h.answer = "trust"
+		case DoList:
+			h.answer = "list"
 		case DoCommit:
 			h.answer = "commit"
 		case DoReadLog:
@@ -237,6 +242,8 @@ func describeDevice(actions []DeviceAction) happened {
 			h.answer = "claim durable"
 		case StoreFork:
 			h.answer = "fork"
+		case StoreStatements:
+			h.answer = "list"
 		case StoreApply:
 			h.answer = "apply"
 		case DeviceMailed:

@@ -42,6 +42,7 @@ func (s *Statements) Clone() *Statements {
 	for id, st := range s.all {
 		c.all[id] = st
 	}
+	c.trust = s.trust
 	return c
 }
 

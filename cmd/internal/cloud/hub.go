@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
 )
 
@@ -74,6 +75,18 @@ func (h *hub) moved(from *session, account seal.Account, kinds []record.Kind) {
 	}
 }
 
+// told gives statements to the other sessions of an account. Those whose device
+// is trusted no more end.
+func (h *hub) told(from *session, account seal.Account, added []seal.Statement, all *seal.Statements) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.rooms[account] {
+		if s != from {
+			s.hint.tell(added, all.Digest(), !all.Trust().Trusted(s.machine.Device()))
+		}
+	}
+}
+
 // movedAll tells all sessions of all accounts that the state of kinds changed.
 func (h *hub) movedAll(kinds []record.Kind) {
 	h.mu.Lock()
@@ -85,15 +98,19 @@ func (h *hub) movedAll(kinds []record.Kind) {
 	}
 }
 
-// hint collects the kinds that moved. It holds each kind once, however slow the
-// session is that reads it.
+// hint collects what moved. It holds each kind, and each statement, once, however
+// slow the session is that reads it.
 type hint struct {
 	mu    sync.Mutex
 	kinds map[record.Kind]bool
-	ready chan struct{} // one slot
+	said  syncproto.Moved // but for the kinds
+	ready chan struct{}   // one slot
+	ended chan struct{}   // closed when the session's device is trusted no more
 }
 
-func newHint() *hint { return &hint{kinds: map[record.Kind]bool{}, ready: make(chan struct{}, 1)} }
+func newHint() *hint {
+	return &hint{kinds: map[record.Kind]bool{}, ready: make(chan struct{}, 1), ended: make(chan struct{})}
+}
 
 func (h *hint) add(kinds []record.Kind) {
 	h.mu.Lock()
@@ -101,19 +118,36 @@ func (h *hint) add(kinds []record.Kind) {
 	for _, k := range kinds {
 		h.kinds[k] = true
 	}
+	h.wake()
+}
+
+// tell adds statements, set being all that there are then.
+func (h *hint) tell(added []seal.Statement, set seal.StatementsDigest, ended bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.said.Statements, h.said.Set = append(h.said.Statements, added...), set
+	if ended && !h.said.Ended {
+		h.said.Ended = true
+		close(h.ended)
+	}
+	h.wake()
+}
+
+func (h *hint) wake() {
 	select {
 	case h.ready <- struct{}{}:
 	default:
 	}
 }
 
-func (h *hint) take() []record.Kind {
+func (h *hint) take() syncproto.Moved {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	kinds := make([]record.Kind, 0, len(h.kinds))
+	said := h.said
+	h.said.Statements = nil
 	for k := range h.kinds {
-		kinds = append(kinds, k)
+		said.Kinds = append(said.Kinds, k)
 	}
 	clear(h.kinds)
-	return kinds
+	return said
 }

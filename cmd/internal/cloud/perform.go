@@ -65,6 +65,12 @@ func (c *session) reads() (err error) {
 func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudEvent, err error) {
 	store := c.server.conf.Store
 	switch a := a.(type) {
+	case syncproto.DoTrust:
+		ev, err = c.trust(a)
+		return "trust", ev, err
+	case syncproto.DoList:
+		got, err := c.learn(a.Told)
+		return "list", got, err
 	case syncproto.DoClaim:
 		ev, err = c.claim(a)
 		return "claim", ev, err
@@ -121,18 +127,18 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 	return "unknown", nil, errors.New("an action without a driver")
 }
 
-// claim admits, ends older sessions of the replica, and only then claims: an
+// claim ends older sessions of the replica, and only then claims: an
 // older session can not write after a newer one was told what is here.
 func (c *session) claim(a syncproto.DoClaim) (syncproto.CloudEvent, error) {
-	if !c.server.conf.Admit.Admit(a.Account, a.Admission) {
-		return nil, &syncproto.Error{Code: syncproto.CodeRefused}
-	}
 	if !c.server.hub.enter(c, a.Account, a.Replica) {
 		return nil, &syncproto.Error{Code: syncproto.CodeBusy}
 	}
-	c.entered = true
+	c.inHub = true
 	got, err := c.server.conf.Store.Claim(c.ctx, a)
 	if err != nil {
+		return nil, err
+	}
+	if got.Statements, err = c.entered(); err != nil {
 		return nil, err
 	}
 	verdict := [...]string{"accepted", "stale", "unknown"}[got.State]

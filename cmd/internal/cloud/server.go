@@ -63,6 +63,7 @@ type Server struct {
 	conf      Config
 	origins   []string
 	hub       *hub
+	rosters   *rosters
 	mailboxes *mailboxes
 	metrics   *metrics
 	draining  chan struct{}
@@ -111,7 +112,7 @@ func New(c Config) (*Server, error) {
 		c.Rand = rand.Reader
 	}
 	l := c.Limits
-	s := &Server{conf: c, hub: newHub(), mailboxes: newMailboxes(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{},
+	s := &Server{conf: c, hub: newHub(), rosters: newRosters(c.Store), mailboxes: newMailboxes(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{},
 		receiving: newFair(l.receive(), max(l.receive()/8, receiveBytes)), sending: newFair(l.send(), max(l.send()/8, sendBytes)),
 		committing: newFair(l.commit(), l.commit()), reseeds: newReseeds(l.Reseeds, l.BulkQuiet), turns: turns{least: busyLeast}}
 	if len(c.Origins) == 0 {

@@ -28,8 +28,10 @@ type session struct {
 	hint    *hint
 	inbox   chan inbound
 	reading seal.Account // the account, for the reader; set before a large message can come
-	entered bool         // in the hub
-	answer  *share       // for the answer that is read and sent; may be nil
+	inHub   bool
+	roster  *roster          // of the account's devices; nil before authentication
+	brought []seal.Statement // by the device, to be kept when its claim is decided
+	answer  *share           // for the answer that is read and sent; may be nil
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -110,8 +112,11 @@ func (c *session) run(wait time.Duration) {
 // leave takes the session out of what counts or reaches it.
 func (c *session) leave() {
 	c.leaveMailbox()
-	if c.entered && c.server.hub.leave(c, c.machine.Account()) {
+	if c.inHub && c.server.hub.leave(c, c.machine.Account()) {
 		c.server.reseeds.left(c.machine.Account())
+	}
+	if c.roster != nil {
+		c.server.rosters.leave(c.roster)
 	}
 	if c.live {
 		c.server.metrics.live.Dec()
@@ -183,6 +188,8 @@ func (c *session) next(deadline <-chan time.Time) (ev syncproto.CloudEvent, mess
 		return syncproto.Draining{}, message, true
 	case <-c.newer:
 		return syncproto.Superseded{}, message, true
+	case <-c.hint.ended:
+		return c.hint.take(), message, true
 	default:
 	}
 	var idle chan struct{}
@@ -192,7 +199,7 @@ func (c *session) next(deadline <-chan time.Time) (ev syncproto.CloudEvent, mess
 		case message, ok = <-c.inbox:
 			return c.received(message.data), message, ok
 		case <-c.hint.ready:
-			return syncproto.Moved{Kinds: c.hint.take()}, message, true
+			return c.hint.take(), message, true
 		default:
 		}
 	}
@@ -200,7 +207,7 @@ func (c *session) next(deadline <-chan time.Time) (ev syncproto.CloudEvent, mess
 	case message, ok = <-c.inbox:
 		return c.received(message.data), message, ok
 	case <-c.hint.ready:
-		return syncproto.Moved{Kinds: c.hint.take()}, message, true
+		return c.hint.take(), message, true
 	case ev := <-c.mailArrives():
 		return ev, message, true
 	case <-idle:
@@ -209,6 +216,8 @@ func (c *session) next(deadline <-chan time.Time) (ev syncproto.CloudEvent, mess
 		return syncproto.Deadline{}, message, true
 	case <-c.server.draining:
 		return syncproto.Draining{}, message, true
+	case <-c.hint.ended:
+		return c.hint.take(), message, true
 	case <-c.newer:
 		return syncproto.Superseded{}, message, true
 	}
@@ -269,7 +278,7 @@ func (c *session) send(m syncproto.Message) error {
 	}
 	// What was read from the store for it is garbage now.
 	c.answer.shrink(int64(len(b)))
-	if m.Type() == syncproto.TypeWelcome {
+	if c.reading == (seal.Account{}) && (m.Type() == syncproto.TypeWelcome || m.Type() == syncproto.TypeStatements) { // the device showed its key
 		c.guard.authenticated()
 		c.reading = c.machine.Account()
 		c.conn.SetReadLimit(syncproto.MessageBytesMax)

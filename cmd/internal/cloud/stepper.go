@@ -39,7 +39,7 @@ func (st *Stepper) Work() bool {
 	}
 	select {
 	case <-st.c.hint.ready:
-		st.handle(syncproto.Moved{Kinds: st.c.hint.take()})
+		st.handle(st.c.hint.take())
 		return true
 	default:
 	}

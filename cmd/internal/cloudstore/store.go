@@ -45,6 +45,14 @@ type Store interface {
 	// those back that only they dominated. It returns the states of all kinds.
 	SetAside(ctx context.Context, account seal.Account, kind record.Kind, refs []syncproto.Ref) (syncproto.States, error)
 
+	// Statements returns what is known about an account's devices: all that was
+	// added and can still be read; nothing for an unknown account.
+	Statements(ctx context.Context, account seal.Account) ([]seal.Statement, error)
+
+	// AddStatements adds verified statements about the devices of an account that
+	// exists.
+	AddStatements(ctx context.Context, account seal.Account, list []seal.Statement) error
+
 	// View calls f with the antichain of a kind, from one snapshot.
 	View(ctx context.Context, account seal.Account, kind record.Kind, f func(rangeset.Set) error) error
 

@@ -74,6 +74,7 @@ func (a *account) join(t testing.TB, name, url string, change ...func(*agent.Con
 	for _, c := range change {
 		c(&d.conf)
 	}
+	d.id = d.conf.Identity
 	d.open()
 	t.Cleanup(func() {
 		d.stop()

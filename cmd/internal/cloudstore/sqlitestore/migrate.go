@@ -14,6 +14,9 @@ var schema1 string
 //go:embed sql/0002_checks.sql
 var schema2 string
 
+//go:embed sql/0003_statements.sql
+var schema3 string
+
 // migrate makes or checks the schema, one idempotent statement a step. Each
 // format is one transaction: a stop in between leaves the older one.
 func (s *Store) migrate() error {
@@ -39,7 +42,12 @@ func (s *Store) migrate() error {
 		}
 	}
 	if format < 2 {
-		return s.upgrade(2, schema2, fillChecks)
+		if err := s.upgrade(2, schema2, fillChecks); err != nil {
+			return err
+		}
+	}
+	if format < 3 {
+		return s.upgrade(3, schema3, nil)
 	}
 	return nil
 }

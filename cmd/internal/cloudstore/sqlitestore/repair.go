@@ -13,7 +13,7 @@ import (
 )
 
 // tables are those that the account leads; account itself is the first.
-var tables = []string{"account", "kind", "version", "dominated", "seen", "proof", "chunk", "chunk_ref", "chunk_lost", "quarantine", "restoring", "loss", "replica"}
+var tables = []string{"account", "kind", "version", "dominated", "seen", "proof", "chunk", "chunk_ref", "chunk_lost", "quarantine", "restoring", "loss", "statement", "replica"}
 
 // repairPage bounds the rows that one step of a repair looks at.
 const repairPage = 64

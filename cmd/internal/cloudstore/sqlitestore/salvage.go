@@ -184,7 +184,7 @@ const fillMost = 1024
 var keysOf = map[string]string{
 	"account": "account", "kind": "account, kind", "version": "account, kind, seq", "dominated": "account, kind, record, version",
 	"seen": "account, replica", "proof": "account, replica, kind", "chunk": "rowid", "quarantine": "account, n",
-	"restoring": "account, kind", "loss": "account, kind",
+	"restoring": "account, kind", "loss": "account, kind", "statement": "account, id",
 }
 
 // carryOver copies the rows of a table that can be read: from the front up to

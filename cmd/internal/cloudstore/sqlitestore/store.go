@@ -25,7 +25,7 @@ import (
 const FileName = "cloud.db"
 
 const (
-	formatVersion = 2
+	formatVersion = 3
 	applicationID = 0x736b6364 // "skcd"
 	readersMax    = 4
 	busyTimeoutMs = 10_000

@@ -132,6 +132,13 @@ func (v *verification) run(q snapshot) error {
 			return err
 		}
 	}
+	_, damaged, err := readStatements(q, v.account)
+	if err != nil {
+		return err
+	}
+	if damaged > 0 {
+		v.found("", "%d statements about devices are damaged; devices bring them again", damaged)
+	}
 	return v.chunks(q)
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"testing"
 
@@ -15,6 +16,7 @@ type Author struct {
 	Keys    *seal.Keys
 	Account seal.Account
 	Device  seal.DeviceKey
+	Root    ed25519.PrivateKey
 	Replica record.ReplicaID
 	Counter uint64
 	Last    syncproto.Token
@@ -31,7 +33,7 @@ func NewAuthor(t testing.TB) *Author {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &Author{T: t, Keys: id.Keys(), Account: id.Account, Device: id.Device()}
+	a := &Author{T: t, Keys: id.Keys(), Account: id.Account, Device: id.Device(), Root: secret.Root()}
 	rand.Read(a.Replica[:])
 	return a
 }

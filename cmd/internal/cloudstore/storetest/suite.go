@@ -61,6 +61,7 @@ func Run(t *testing.T, newStore func(t *testing.T, clock *Clock) Open) {
 		{"chunks", testChunks},
 		{"proofs and report", testReport},
 		{"set aside", testSetAside},
+		{"statements", testStatements},
 		{"expiry", testExpiry},
 		{"reopen", testReopen},
 		{"many writers", testManyWriters},
