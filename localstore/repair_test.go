@@ -22,7 +22,7 @@ func problems(t testing.TB, s *Store) string {
 }
 
 // A program adds a deleting trigger, drops views, indexes and triggers.
-func TestSchemaIsRepaired(t *testing.T) {
+func TestCase21EvilTrigger(t *testing.T) {
 	dir := t.TempDir()
 	c, s := filled(t, dir, 30, Options{})
 	mustShell(t, dir, `CREATE TRIGGER evil AFTER UPDATE ON record BEGIN UPDATE record SET deleted = 1; END;

@@ -93,7 +93,7 @@ func (d *device) texts() []string {
 // A device deletes or empties everything while all are live. The others hold
 // it, across restarts and a cloud that lost everything; one rejects, and every
 // record is back on every device and the cloud.
-func TestTheBrakeHoldsWhatComes(t *testing.T) {
+func TestCase23BlankAll(t *testing.T) {
 	const n = 500
 	for name, destroy := range map[string]func(*device){
 		"deleted": func(d *device) {

@@ -29,7 +29,8 @@ import (
 	"sidekeep/localstore/record"
 )
 
-func TestRedirectIsRefusedAndNotFollowed(t *testing.T) {
+// A redirect is refused, and the host that it names never hears of the device.
+func TestCase10Redirect(t *testing.T) {
 	var contacted atomic.Int32
 	second := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { contacted.Add(1) }))
 	defer second.Close()
@@ -54,7 +55,9 @@ func TestNotAdmittedIsRefused(t *testing.T) {
 	d.get("n")
 }
 
-func TestRelayedAuthenticationIsRefused(t *testing.T) {
+// A cloud that relays a login to another is refused there: the device signed the
+// address that it dialled.
+func TestCase09RelayAuth(t *testing.T) {
 	c := cloudtest.Start(t, cloudtest.Options{})
 	relay := newProxy(t, c.Addr)
 	// The device is configured with the relay's address, and signs that.
@@ -64,7 +67,8 @@ func TestRelayedAuthenticationIsRefused(t *testing.T) {
 	}
 }
 
-func TestOlderProtocolThanBeforeIsRefusedAlsoAfterARestart(t *testing.T) {
+// A cloud that once spoke a newer version of the protocol can not go back.
+func TestCase11Downgrade(t *testing.T) {
 	c := cloudtest.Start(t, cloudtest.Options{})
 	d := newAccount(t).join(t, "d", c.URL)
 	d.sync()
@@ -280,7 +284,8 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-func TestStaleClaimsForkAtMostThreeTimesADay(t *testing.T) {
+// A cloud that calls every claim stale makes a device fork three times a day.
+func TestCase18ForkStorm(t *testing.T) {
 	c := cloudtest.Start(t, cloudtest.Options{})
 	d := newAccount(t).join(t, "d", c.URL)
 	d.add(record.Notes, "n", "SUMMARY", "x")

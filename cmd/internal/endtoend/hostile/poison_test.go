@@ -13,10 +13,10 @@ import (
 	"sidekeep/syncproto/seal"
 )
 
-// TestPoisonVector fills the cloud with versions of every record whose vectors
+// TestCase05PoisonVector fills the cloud with versions of every record whose vectors
 // dominate all that is there and whose bodies are garbage: a blind cloud can not
 // tell, takes the true ones out of its log, and devices that open get them back.
-func TestPoisonVector(t *testing.T) {
+func TestCase05PoisonVector(t *testing.T) {
 	cloud := cloudtest.Start(t, cloudtest.Options{})
 	person := newAccount(t)
 	a, b := person.join(t, "a", cloud.URL), person.join(t, "b", cloud.URL)
