@@ -101,7 +101,7 @@ func (l *Liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { k.relay(device, k.toCloud, s.Up, 0, l.up) })
-	wg.Go(func() { k.relay(cloud, k.toDevice, s.Down, 1, l.down) })
+	wg.Go(func() { k.relay(cloud, k.ToDevice, s.Down, 1, l.down) })
 	wg.Wait()
 }
 
@@ -144,8 +144,8 @@ func (k *Talk) toCloud(m syncproto.Message) {
 	}
 }
 
-// toDevice says a well-formed message.
-func (k *Talk) toDevice(m syncproto.Message) {
+// ToDevice says a well-formed message.
+func (k *Talk) ToDevice(m syncproto.Message) {
 	b, err := syncproto.Encode(m)
 	if err != nil {
 		k.l.fault(fmt.Errorf("to the device: %w", err))
@@ -165,11 +165,11 @@ func (k *Talk) raw(b []byte) bool {
 	return k.device.Write(k.ctx, b) == nil
 }
 
-// flood says what next makes, from a goroutine of its own, until the device is gone.
-func (k *Talk) flood(next func(i int) syncproto.Message) {
+// Flood says what next makes, from a goroutine of its own, until the device is gone.
+func (k *Talk) Flood(next func(i int) syncproto.Message) {
 	k.l.wg.Go(func() {
 		for i := 0; k.ctx.Err() == nil; i++ {
-			k.toDevice(next(i))
+			k.ToDevice(next(i))
 		}
 	})
 }

@@ -21,7 +21,7 @@ var Lies = []Lie{
 	}},
 	{Name: "forged versions live", make: func(past *Past) Script {
 		return once(syncproto.TypeProof, func(k *Talk) {
-			k.flood(func(i int) syncproto.Message {
+			k.Flood(func(i int) syncproto.Message {
 				it := past.forge(past.old[i%len(past.old)], i%2 == 0)
 				it.Seq = syncproto.Seq(10_000 + i)
 				return &syncproto.Batch{Kind: past.kinds[i%len(past.old)], Items: []syncproto.BatchItem{it}, Next: it.Seq}
@@ -31,12 +31,12 @@ var Lies = []Lie{
 	{Name: "replay of every old version", make: func(past *Past) Script {
 		return once(syncproto.TypeProof, func(k *Talk) {
 			items := past.contacts(10_000)
-			k.toDevice(&syncproto.Batch{Kind: record.Contacts, Items: items, Next: 20_000})
+			k.ToDevice(&syncproto.Batch{Kind: record.Contacts, Items: items, Next: 20_000})
 		})
 	}},
 	{Name: "replay for ever", make: func(past *Past) Script {
 		return once(syncproto.TypeProof, func(k *Talk) {
-			k.flood(func(i int) syncproto.Message {
+			k.Flood(func(i int) syncproto.Message {
 				n := syncproto.Seq(10_000 + 1000*i)
 				return &syncproto.Batch{Kind: record.Contacts, Items: past.contacts(n), Next: n + 999}
 			})
@@ -65,20 +65,20 @@ var Lies = []Lie{
 	{Name: "endless empty pages", make: func(*Past) Script {
 		return answer(syncproto.TypePull, func(k *Talk, m syncproto.Message) {
 			p := m.(*syncproto.Pull)
-			k.toDevice(&syncproto.Batch{ID: p.ID, Kind: p.Kind, Next: p.After + 1, More: true})
+			k.ToDevice(&syncproto.Batch{ID: p.ID, Kind: p.Kind, Next: p.After + 1, More: true})
 		})
 	}},
 	{Name: "a cursor that does not move", make: func(past *Past) Script {
 		return answer(syncproto.TypePull, func(k *Talk, m syncproto.Message) {
 			p := m.(*syncproto.Pull)
-			k.toDevice(&syncproto.Batch{ID: p.ID, Kind: p.Kind, Next: p.After, More: true})
+			k.ToDevice(&syncproto.Batch{ID: p.ID, Kind: p.Kind, Next: p.After, More: true})
 		})
 	}},
 	{Name: "the same versions for ever", make: func(past *Past) Script {
 		return answer(syncproto.TypePull, func(k *Talk, m syncproto.Message) {
 			p := m.(*syncproto.Pull)
 			items := past.contacts(p.After + 1)
-			k.toDevice(&syncproto.Batch{ID: p.ID, Kind: p.Kind, Items: items, Next: items[len(items)-1].Seq, More: true})
+			k.ToDevice(&syncproto.Batch{ID: p.ID, Kind: p.Kind, Items: items, Next: items[len(items)-1].Seq, More: true})
 		})
 	}},
 	{Name: "an answer to fetch without end", make: func(past *Past) Script {
@@ -88,10 +88,10 @@ var Lies = []Lie{
 				switch m := m.(type) {
 				case *syncproto.Range:
 					sp := syncproto.Span{Mode: syncproto.RangeList, Items: ghosts(0, 600)}
-					k.toDevice(&syncproto.Range{ID: m.ID, Kind: m.Kind, Lower: m.Lower, Spans: []syncproto.Span{sp}})
+					k.ToDevice(&syncproto.Range{ID: m.ID, Kind: m.Kind, Lower: m.Lower, Spans: []syncproto.Span{sp}})
 					return false
 				case *syncproto.Fetch:
-					k.flood(func(int) syncproto.Message {
+					k.Flood(func(int) syncproto.Message {
 						return &syncproto.Batch{ID: m.ID, Kind: m.Kind, Items: past.contacts(1), More: true}
 					})
 					return false
@@ -111,10 +111,10 @@ var Lies = []Lie{
 					k.memory["n"] = n + 1
 					items := ghosts(n, 2000)
 					sp := syncproto.Span{Upper: append(items[1999][:31:31], 0xff), Mode: syncproto.RangeList, Items: items}
-					k.toDevice(&syncproto.Range{ID: m.ID, Kind: m.Kind, Lower: m.Lower, Spans: []syncproto.Span{sp}})
+					k.ToDevice(&syncproto.Range{ID: m.ID, Kind: m.Kind, Lower: m.Lower, Spans: []syncproto.Span{sp}})
 					return false
 				case *syncproto.Fetch:
-					k.toDevice(&syncproto.Batch{ID: m.ID, Kind: m.Kind})
+					k.ToDevice(&syncproto.Batch{ID: m.ID, Kind: m.Kind})
 					return false
 				}
 				return true
@@ -138,7 +138,7 @@ var Lies = []Lie{
 				if bytes.Compare(upper, r.Lower) <= 0 {
 					return true
 				}
-				k.toDevice(&syncproto.Range{ID: r.ID, Kind: r.Kind, Lower: r.Lower, Spans: []syncproto.Span{sp}})
+				k.ToDevice(&syncproto.Range{ID: r.ID, Kind: r.Kind, Lower: r.Lower, Spans: []syncproto.Span{sp}})
 				return false
 			},
 			Down: func(_ *Talk, m syncproto.Message) bool { sums(m); return true },
@@ -161,7 +161,7 @@ var Lies = []Lie{
 			if m.Type() != syncproto.TypeWelcome {
 				return true
 			}
-			k.toDevice(&syncproto.Wait{Seconds: 10 * 365 * 86400, Code: syncproto.CodeBusy})
+			k.ToDevice(&syncproto.Wait{Seconds: 10 * 365 * 86400, Code: syncproto.CodeBusy})
 			return false
 		}}
 	}},
@@ -178,10 +178,10 @@ var Lies = []Lie{
 			Up: func(k *Talk, m syncproto.Message) bool {
 				switch m := m.(type) {
 				case *syncproto.Push:
-					k.toDevice(&syncproto.Ack{ID: m.ID, Head: 1, Kinds: []syncproto.KindState{}})
+					k.ToDevice(&syncproto.Ack{ID: m.ID, Head: 1, Kinds: []syncproto.KindState{}})
 					return false
 				case *syncproto.Have:
-					k.toDevice(&syncproto.Need{ID: m.ID})
+					k.ToDevice(&syncproto.Need{ID: m.ID})
 					return false
 				}
 				return true
@@ -199,10 +199,10 @@ var Lies = []Lie{
 			Up: func(k *Talk, m syncproto.Message) bool {
 				switch m := m.(type) {
 				case *syncproto.Push:
-					k.toDevice(&syncproto.Ack{ID: m.ID, Kinds: []syncproto.KindState{}})
+					k.ToDevice(&syncproto.Ack{ID: m.ID, Kinds: []syncproto.KindState{}})
 					return false
 				case *syncproto.Have:
-					k.toDevice(&syncproto.Need{ID: m.ID})
+					k.ToDevice(&syncproto.Need{ID: m.ID})
 					return false
 				case *syncproto.Live:
 					for _, h := range m.Kinds {
@@ -219,10 +219,10 @@ var Lies = []Lie{
 		}
 	}},
 	{Name: "acknowledged what was not sent", make: func(*Past) Script {
-		return once(syncproto.TypeProof, func(k *Talk) { k.toDevice(&syncproto.Ack{ID: 4_000_000, Kinds: []syncproto.KindState{}}) })
+		return once(syncproto.TypeProof, func(k *Talk) { k.ToDevice(&syncproto.Ack{ID: 4_000_000, Kinds: []syncproto.KindState{}}) })
 	}},
 	{Name: "chunks stored that were not sent", make: func(*Past) Script {
-		return once(syncproto.TypeProof, func(k *Talk) { k.toDevice(&syncproto.Stored{Chunks: []record.ChunkID{{1}}}) })
+		return once(syncproto.TypeProof, func(k *Talk) { k.ToDevice(&syncproto.Stored{Chunks: []record.ChunkID{{1}}}) })
 	}},
 	{Name: "everything rejected", make: func(*Past) Script {
 		return answer(syncproto.TypePush, func(k *Talk, m syncproto.Message) {
@@ -231,17 +231,17 @@ var Lies = []Lie{
 			for i := range p.Versions {
 				a.Rejects = append(a.Rejects, syncproto.Reject{Index: uint64(i), Code: syncproto.CodeQuota})
 			}
-			k.toDevice(a)
+			k.ToDevice(a)
 		})
 	}},
 	{Name: "unsolicited chunks", make: func(*Past) Script {
 		return once(syncproto.TypeProof, func(k *Talk) {
-			k.flood(func(int) syncproto.Message { return &syncproto.Chunk{Header: []byte{1}, Body: make([]byte, 65_000)} })
+			k.Flood(func(int) syncproto.Message { return &syncproto.Chunk{Header: []byte{1}, Body: make([]byte, 65_000)} })
 		})
 	}},
 	{Name: "a bomb of chunks", make: func(past *Past) Script {
 		return answer(syncproto.TypeWant, func(k *Talk, m syncproto.Message) {
-			k.flood(func(int) syncproto.Message { return &syncproto.Chunk{Header: []byte{1}, Body: make([]byte, 65_000)} })
+			k.Flood(func(int) syncproto.Message { return &syncproto.Chunk{Header: []byte{1}, Body: make([]byte, 65_000)} })
 		})
 	}},
 	{Name: "chunks of another blob", make: func(*Past) Script {
@@ -288,7 +288,7 @@ var Lies = []Lie{
 	}},
 	{Name: "ever new kinds", make: func(*Past) Script {
 		return once(syncproto.TypeProof, func(k *Talk) {
-			k.flood(func(i int) syncproto.Message {
+			k.Flood(func(i int) syncproto.Message {
 				kind := record.Kind(fmt.Sprint("kind-", i))
 				return &syncproto.Batch{Kind: kind, Next: 5, State: &syncproto.KindState{Kind: kind, Count: 5, Head: 5}}
 			})
@@ -296,7 +296,7 @@ var Lies = []Lie{
 	}},
 	{Name: "states without end", make: func(*Past) Script {
 		return once(syncproto.TypeProof, func(k *Talk) {
-			k.flood(func(i int) syncproto.Message {
+			k.Flood(func(i int) syncproto.Message {
 				n := syncproto.Seq(10_000 + i)
 				return &syncproto.Batch{Kind: record.Contacts, Next: n, State: &syncproto.KindState{Kind: record.Contacts, Count: uint64(i), Head: n}}
 			})
@@ -346,7 +346,7 @@ var Lies = []Lie{
 	{Name: "says that it is another cloud", make: func(*Past) Script {
 		return Script{Down: func(k *Talk, m syncproto.Message) bool {
 			if m.Type() == syncproto.TypeWelcome {
-				k.toDevice(&syncproto.ErrorMessage{Code: syncproto.CodeUnknownAccount})
+				k.ToDevice(&syncproto.ErrorMessage{Code: syncproto.CodeUnknownAccount})
 				return false
 			}
 			return true
@@ -355,7 +355,7 @@ var Lies = []Lie{
 	{Name: "bye to everything", make: func(*Past) Script {
 		return Script{Down: func(k *Talk, m syncproto.Message) bool {
 			if m.Type() == syncproto.TypeWelcome {
-				k.toDevice(&syncproto.Bye{})
+				k.ToDevice(&syncproto.Bye{})
 				return false
 			}
 			return true
@@ -364,7 +364,7 @@ var Lies = []Lie{
 	{Name: "the device's own messages", make: func(*Past) Script {
 		return Script{Up: func(k *Talk, m syncproto.Message) bool {
 			if m.Type() > syncproto.TypeWelcome {
-				k.toDevice(m)
+				k.ToDevice(m)
 			}
 			return true
 		}}

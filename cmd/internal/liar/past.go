@@ -140,7 +140,7 @@ func once(typ syncproto.Type, f func(*Talk)) Script {
 			return true
 		}
 		k.memory["once"] = true
-		k.toDevice(m)
+		k.ToDevice(m)
 		f(k)
 		return false
 	}}

@@ -10,6 +10,7 @@ import (
 
 	"sidekeep/agent"
 	"sidekeep/cmd/internal/cloud/cloudtest"
+	"sidekeep/cmd/internal/liar"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
@@ -54,12 +55,12 @@ func TestCase17FakeRevoked(t *testing.T) {
 		for _, when := range []syncproto.Type{syncproto.TypeWelcome, syncproto.TypeProof} {
 			t.Run(name+", instead of "+when.String(), func(t *testing.T) {
 				before := d.contents()
-				l := newLiar(t, c.Addr, script{down: func(k *talk, m syncproto.Message) bool {
+				l := newRelay(t, c.Addr, liar.Script{Down: func(k *liar.Talk, m syncproto.Message) bool {
 					if m.Type() != when {
 						return true
 					}
-					k.toDevice(&syncproto.Statements{List: list, Set: seal.StatementsDigest{9}})
-					k.toDevice(&syncproto.ErrorMessage{Code: syncproto.CodeRevoked})
+					k.ToDevice(&syncproto.Statements{List: list, Set: seal.StatementsDigest{9}})
+					k.ToDevice(&syncproto.ErrorMessage{Code: syncproto.CodeRevoked})
 					return false
 				}})
 				d.through(l.through)
@@ -78,10 +79,10 @@ func TestCase17FakeRevoked(t *testing.T) {
 		}
 	}
 	t.Run("without end", func(t *testing.T) {
-		l := newLiar(t, c.Addr, script{down: func(k *talk, m syncproto.Message) bool {
+		l := newRelay(t, c.Addr, liar.Script{Down: func(k *liar.Talk, m syncproto.Message) bool {
 			if m.Type() == syncproto.TypeWelcome {
-				k.toDevice(m)
-				k.flood(func(i int) syncproto.Message {
+				k.ToDevice(m)
+				k.Flood(func(i int) syncproto.Message {
 					return &syncproto.Statements{List: slices.Repeat([][]byte{said(byAnotherRoot)}, syncproto.StatementsMax), Set: seal.StatementsDigest{byte(i)}}
 				})
 			}
@@ -91,8 +92,8 @@ func TestCase17FakeRevoked(t *testing.T) {
 		if err := d.trySync(5 * time.Second); err == nil || errors.Is(err, agent.ErrRevoked) {
 			t.Errorf("sync: %v", err)
 		}
-		if sessions, _, down, _, _ := l.seen(); down > sessions*200 {
-			t.Errorf("%d messages were heard in %d sessions", down, sessions)
+		if n := l.Counts(); n.Down > n.Sessions*200 {
+			t.Errorf("%d messages were heard in %d sessions", n.Down, n.Sessions)
 		}
 	})
 	d.through(func(c *agent.Config) { c.DialContext = nil })
