@@ -60,6 +60,9 @@ func (a *app) sync(ctx context.Context, timeout time.Duration, limits func(*conf
 	switch {
 	case outer.Err() != nil:
 		return &Error{Op: "sync", Cause: errors.New("interrupted"), Hint: "everything here is safe; another sync goes on from here"}
+	case ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, agent.ErrNotInSync) && !errors.Is(err, agent.ErrNotReachable):
+		err = fmt.Errorf("%w: the time is up: %w", agent.ErrNotInSync, err)
+		fallthrough
 	case err != nil:
 		return explain("sync", err)
 	}

@@ -29,6 +29,7 @@ type bench struct {
 
 	trace  []string // command before every process that is measured; its last argument, a file, is left out
 	traces int      // such files so far
+	disks  []*disk  // mounted below dir
 
 	mu    sync.Mutex
 	procs []*process
@@ -74,8 +75,13 @@ func (b *bench) Close(keep bool) error {
 		p.kill()
 	}
 	close(b.fork)
-	if keep {
+	if keep { // small disks stay mounted, too
 		return nil
+	}
+	for _, d := range b.disks {
+		if err := d.unmount(); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(b.dir)
 }

@@ -30,20 +30,22 @@ type drill struct {
 // a file of its own.
 var drills = []drill{
 	{"empty", "the cloud's data folder is gone: told, given back in priority order, through any interruption", drillEmpty},
-	{"wrongcloud", "a sign-in page, a redirect, another account's cloud, wrong names and dates: told apart, nothing lost", drillWrongCloud},
-	{"clock", "clocks at 1970, 2038 and jumping, on handsets and cloud: no effect on what wins", drillClock},
-	{"hostile", "a cloud that forges, replays, swaps, floods, acknowledges without storing: bounded, nothing lost, never falsely in sync", drillHostile},
+	{"oldcloud", "an old back-up of the cloud comes back, at rest and after it ran on: nothing lost, nothing returns", drillOldCloud},
 	{"partial", "a kind, a tenth of the rows, pieces of pictures are gone; a kind is being restored: filled, nothing dropped or held", drillPartial},
-	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
+	{"corrupt", "flipped bits, a truncated file, garbage: the cloud finds it, sets it aside, and devices fill the holes", drillCorrupt},
+	{"wrongcloud", "a sign-in page, a redirect, another account's cloud, wrong names and dates: told apart, nothing lost", drillWrongCloud},
+	{"hostile", "a cloud that forges, replays, swaps, floods, acknowledges without storing: bounded, nothing lost, the truth at the next honest session", drillHostile},
+	{"fullcloud", "the cloud's disk gets full, is read-only, the cloud is killed in mid-commit: nothing acknowledged that is not stored", drillFullCloud},
 	{"clone", "a device put back from its own old copy, and two from one image: every write of all survives", drillClone},
 	{"damaged", "a handset's database turns to noise, is cut, emptied: salvaged, the rest refetched", drillDamaged},
-	{"corrupt", "flipped bits, a truncated file, garbage: the cloud finds it, sets it aside, and devices fill the holes", drillCorrupt},
-	{"cloudbackup", "a back-up of the serving cloud, proven, restored; a damaged one is refused", drillCloudBackup},
-	{"report", "after a loss the operator reads exact numbers, final and equal to before", drillReport},
-	{"oldcloud", "an old back-up of the cloud comes back, at rest and after it ran on: nothing lost, nothing returns", drillOldCloud},
+	{"fulldisk", "a handset's disk gets full, is read-only: writes fail whole, records come before pictures, all goes on when there is room", drillFullDisk},
+	{"clock", "clocks at 1970, 2038 and jumping, on handsets and cloud: no effect on what wins", drillClock},
+	{"year", "a handset returns after a year: no edit of it is dropped, nothing it still has returns from the dead", drillYear},
 	{"brake", "an app deletes or empties all contacts: held on the way out and on the way in, and undone everywhere", drillBrake},
 	{"rollback", "an app and another handset change hundreds of records: rolled back on one, undone everywhere", drillRollback},
-	{"year", "a handset returns after a year: no edit of it is dropped, nothing it still has returns from the dead", drillYear},
+	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
+	{"cloudbackup", "a back-up of the serving cloud, proven, restored; a damaged one is refused", drillCloudBackup},
+	{"report", "after a loss the operator reads exact numbers, final and equal to before", drillReport},
 }
 
 // scene is where a drill plays: a bench, what tells of it, and chance from a seed.

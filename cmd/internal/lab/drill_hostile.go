@@ -16,7 +16,7 @@ import (
 
 // What a hostile cloud may cost one sync of a handset.
 const (
-	lieTimeout      = 3 * time.Second // given to sync
+	lieTimeout      = 4 * time.Second // given to sync
 	lieTimeMost     = lieTimeout + 10*time.Second
 	lieSessionsMost = 40
 	lieMessagesMost = 80_000
@@ -28,6 +28,11 @@ var shortLies = []string{
 	"forged tombstones", "replay of every old version", "payloads swapped between records", "false sums", "false counts", "endless empty pages",
 	"a frame of 7 MiB", "malformed CBOR", "acknowledged, not stored", "never acknowledged", "another device's claim", "chunks of another blob",
 }
+
+// deceives is a lie that a digest can not tell from the truth: the cloud holds
+// nothing, and says back what the device says. It is believed until the next
+// honest session (or until a sample is read back).
+const deceives = "echoes digests, stores nothing"
 
 // drillHostile has handsets sync with a cloud that lies in one way after the
 // other, each lie followed by an honest session.
@@ -159,7 +164,7 @@ func (s *scene) tell(ctx context.Context, writer, h *handset, front *hostile, l 
 		return cost, fmt.Errorf("sync ended otherwise than a failed sync does: %w", lied)
 	}
 	if lied == nil { // in sync, it said
-		if _, err := s.cloud.acknowledged(ctx, h); err != nil {
+		if _, err := s.cloud.acknowledged(ctx, h); err != nil && l.Name != deceives {
 			return cost, fmt.Errorf("called in sync falsely: %w", err)
 		}
 	}
