@@ -93,13 +93,15 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestExecutable holds that the check script can be run.
+// TestExecutable holds that the check scripts can be run.
 func TestExecutable(t *testing.T) {
-	info, err := os.Stat(filepath.Join(top(t), ".ci", "run"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode()&0o111 == 0 {
-		t.Error(".ci/run is not executable")
+	for _, name := range []string{"run", "fuzz"} {
+		info, err := os.Stat(filepath.Join(top(t), ".ci", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode()&0o111 == 0 {
+			t.Errorf(".ci/%s is not executable", name)
+		}
 	}
 }
