@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"sidekeep/cmd/internal/cloudstore/storetest"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 func TestConformance(t *testing.T) {
@@ -246,4 +248,40 @@ func TestClosedStoreRefuses(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("second close: %v", err)
 	}
+}
+
+func TestPlaces(t *testing.T) {
+	storetest.RunPlaces(t, func(t *testing.T, clock *storetest.Clock) storetest.Place {
+		dir := t.TempDir()
+		flip := func(from string, args ...any) error {
+			db, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName)))
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			var body []byte
+			if err := db.QueryRow("SELECT body FROM "+from, args...).Scan(&body); err != nil {
+				return err
+			}
+			body[len(body)/2] ^= 4
+			table, where, _ := strings.Cut(from, " ")
+			_, err = db.Exec("UPDATE "+table+" SET body = ? "+where, append([]any{body}, args...)...)
+			return err
+		}
+		return storetest.Place{
+			Open: func() (cloudstore.Store, error) {
+				return Open(context.Background(), dir, Options{Rand: rand.Reader, Now: clock.Now})
+			},
+			Restoring: func(account *seal.Account, kind record.Kind, on bool) error {
+				return SetRestoring(ctx, dir, account, kind, on)
+			},
+			Flip: func(account seal.Account, kind record.Kind, ref syncproto.Ref) error {
+				id, version := ref.Record(), ref.Version()
+				return flip("version WHERE account = ? AND kind = ? AND record = ? AND version = ?", account[:], string(kind), id[:], version[:])
+			},
+			FlipChunk: func(account seal.Account, chunk record.ChunkID) error {
+				return flip("chunk WHERE account = ? AND chunk = ?", account[:], chunk[:])
+			},
+		}
+	})
 }

@@ -1,0 +1,161 @@
+package sqlitestore
+
+import (
+	"compress/gzip"
+	"database/sql"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
+)
+
+// format1 unpacks testdata/format1.db.gz, a store of format 1 as it was written
+// before there were checksums: two accounts, each with a claim, a proof, 8 records
+// of contacts (one a tombstone, 4 displaced versions) and 3 pictures of which one
+// lacks its chunk; the second with a note that was set aside.
+func format1(t *testing.T) (dir, path string) {
+	t.Helper()
+	in, err := os.Open("testdata/format1.db.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	path = filepath.Join(dir, FileName)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, path
+}
+
+// rowsOf gives what format 1 had of each of its tables, row by row.
+func rowsOf(t *testing.T, path string) map[string]int {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows := map[string]int{}
+	for table, columns := range map[string]string{
+		"account":   "hex(account), head, created",
+		"kind":      "hex(account), kind, count, hex(sum), head",
+		"version":   "hex(account), kind, seq, hex(record), hex(version), dead, hex(header), hex(body)",
+		"dominated": "hex(account), kind, hex(record), hex(version), since, aside, hex(header), hex(body)",
+		"replica":   "hex(account), hex(replica), hex(device), hex(token), first, last",
+		"seen":      "hex(account), hex(replica), counter",
+		"proof":     "hex(account), hex(replica), kind, count, hex(sum), at",
+		"chunk":     "hex(account), hex(chunk), size, stored, hex(header), hex(body)",
+	} {
+		list, err := db.Query("SELECT " + strings.ReplaceAll(columns, ", ", " || ' ' || ") + " FROM " + table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for list.Next() {
+			var text string
+			if err := list.Scan(&text); err != nil {
+				t.Fatal(err)
+			}
+			rows[table+" "+text]++
+			rows[table]++
+		}
+		if err := list.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return rows
+}
+
+func TestMigrateFormat1(t *testing.T) {
+	dir, path := format1(t)
+	before := rowsOf(t, path)
+	if before["version"] != 22 || before["dominated"] != 9 || before["chunk"] != 4 || before["proof"] != 2 {
+		t.Fatalf("the stored file has %d versions, %d dominated, %d chunks, %d proofs", before["version"], before["dominated"], before["chunk"], before["proof"])
+	}
+	s := open(t, dir)
+	if p := problems(t, s); len(p) > 0 {
+		t.Errorf("problems %q", p)
+	}
+	for what, want := range map[string]int{
+		"SELECT user_version FROM pragma_user_version":     formatVersion,
+		"SELECT count(*) FROM version WHERE crc IS NULL":   0,
+		"SELECT count(*) FROM dominated WHERE crc IS NULL": 0,
+		"SELECT count(*) FROM chunk WHERE crc IS NULL":     0,
+		"SELECT count(*) FROM chunk_ref":                   6,
+		"SELECT count(*) FROM quarantine":                  0,
+		"SELECT count(*) FROM chunk_ref r WHERE NOT EXISTS (SELECT 1 FROM chunk c WHERE c.account = r.account AND c.chunk = r.chunk)":         2,
+		"SELECT count(*) FROM version v JOIN chunk_ref r USING (account, kind, record, version) WHERE v.kind = 'pictures' AND v.dead = FALSE": 6,
+	} {
+		if n := count(t, s, what); n != want {
+			t.Errorf("%s: %d, want %d", what, n, want)
+		}
+	}
+	accounts, err := s.Accounts(ctx)
+	if err != nil || len(accounts) != 2 {
+		t.Fatalf("%d accounts, %v", len(accounts), err)
+	}
+	for _, a := range accounts {
+		served(t, s, a)
+		if changed, err := s.Repair(ctx, a, noPace, nil); err != nil || len(changed) > 0 {
+			t.Errorf("a repair changed %v, %v", changed, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after := rowsOf(t, path)
+	maps.DeleteFunc(after, func(row string, n int) bool { return before[row] == n })
+	if len(after) > 0 {
+		t.Errorf("%d rows are not what they were", len(after))
+	}
+	// The second time nothing is done, and what a disk changes is found now.
+	s = open(t, dir)
+	push(t, s, author(t, s), 1)
+	damage(t, s, "UPDATE version SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB) WHERE seq = 2 AND kind = 'contacts'")
+	if p := problems(t, s); len(p) == 0 {
+		t.Error("a flipped byte was not found")
+	}
+}
+
+// served reads everything of an account as a device would.
+func served(t *testing.T, s *Store, a seal.Account) {
+	t.Helper()
+	for kind, want := range map[record.Kind]int{record.Contacts: 8, record.Pictures: 3, record.Notes: 0} {
+		log, err := s.ReadLog(ctx, a, kind, 0, syncproto.BatchBytesMax)
+		if err != nil || len(log.Items) != want || log.State.Count != uint64(want) {
+			t.Errorf("%s: %d versions, %d counted, %v", kind, len(log.Items), log.State.Count, err)
+		}
+		for _, it := range log.Items {
+			h, err := seal.ParseHeader(it.Header)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, id := range h.Chunks {
+				c, err := s.Chunks().Get(ctx, a, id)
+				missing, merr := s.Chunks().Missing(ctx, a, []record.ChunkID{id})
+				if err != nil || merr != nil || (c == nil) != (len(missing) == 1) || (c == nil) != (h.ID[1] == 2) {
+					t.Errorf("chunk of picture %d: %v, missing %v, %v %v", h.ID[1], c != nil, missing, err, merr)
+				}
+			}
+		}
+	}
+	r, err := s.Report(ctx, &a)
+	if err != nil || len(r.Accounts) != 1 {
+		t.Errorf("report: %s, %v", fmt.Sprintf("%+v", r), err)
+	}
+}
