@@ -45,7 +45,7 @@ var drills = []drill{
 	{"rollback", "an app and another handset change hundreds of records: rolled back on one, undone everywhere", drillRollback},
 	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
 	{"cloudbackup", "a back-up of the serving cloud, proven, restored; a damaged one is refused", drillCloudBackup},
-	{"report", "after a loss the operator reads exact numbers, final and equal to before", drillReport},
+	{"report", "after a loss the operator reads exact numbers, which move, and end final and equal to a count of the file", drillReport},
 }
 
 // scene is where a drill plays: a bench, what tells of it, and chance from a seed.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 )
 
 // fill adds notes and returns their titles by id.
@@ -170,84 +168,5 @@ func drillCloudBackup(ctx context.Context, s *scene) error {
 	if err := settled(ctx, hs...); err != nil {
 		return err
 	}
-	return s.everyNote(ctx, want, hs...)
-}
-
-// drillReport loses the cloud and reads the operator's report until it is final.
-func drillReport(ctx context.Context, s *scene) error {
-	hs, err := s.begin(ctx, "handset 1", "handset 2")
-	if err != nil {
-		return err
-	}
-	want, err := s.fill(ctx, hs[0], "held by all", 5)
-	if err != nil {
-		return err
-	}
-	if err := settled(ctx, hs...); err != nil {
-		return err
-	}
-	held, err := s.cloud.report(ctx)
-	if err != nil {
-		return err
-	}
-	s.cloud.crash()
-	if err := s.cloud.destroy(); err != nil {
-		return err
-	}
-	if err := s.cloud.on(ctx); err != nil {
-		return err
-	}
-	var report struct {
-		Accounts []struct {
-			Kinds []struct {
-				Kind     string
-				Versions int
-				Coverage struct {
-					Had, Lost     int
-					Final, Proven bool
-				}
-			}
-		}
-	}
-	err = until(ctx, "the report is final", 40*time.Second, func() (string, error) {
-		if err := s.cloud.ask(ctx, &report, "report"); err != nil {
-			return err.Error(), nil
-		}
-		if len(report.Accounts) == 0 || len(report.Accounts[0].Kinds) < len(held) {
-			return "nobody came yet", nil
-		}
-		for _, k := range report.Accounts[0].Kinds {
-			if !k.Coverage.Final || !k.Coverage.Proven {
-				return k.Kind + " is not final", nil
-			}
-		}
-		return "", nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := settled(ctx, hs...); err != nil {
-		return err
-	}
-	if err := s.cloud.ask(ctx, &report, "report"); err != nil {
-		return err
-	}
-	var lines []string
-	for _, k := range report.Accounts[0].Kinds {
-		if k.Coverage.Lost != 0 || k.Versions != k.Coverage.Had {
-			return fmt.Errorf("the report says %+v", k)
-		}
-		lines = append(lines, fmt.Sprintf("%s %d", k.Kind, k.Versions))
-	}
-	now, err := s.cloud.report(ctx)
-	if err != nil {
-		return err
-	}
-	for kind, was := range held {
-		if now[kind] != was {
-			return fmt.Errorf("%s: %+v before the loss, %+v after", kind, was, now[kind])
-		}
-	}
-	s.say("the report is final and equal to before the loss: %s; lost 0", strings.Join(lines, ", "))
 	return s.everyNote(ctx, want, hs...)
 }

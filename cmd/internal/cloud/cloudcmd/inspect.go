@@ -31,9 +31,11 @@ a server.
 
 After a loss it says per kind what is held and proven, what is still to come and
 from which device (exactly, once that device was back), and in the end what is
-lost: the most that was known to be held, less what came back. --gone names a
+lost: the most that was known to be held, less what is held now. --gone names a
 device that will not return, so that the rest is final without it. Counts of
-coverage are versions, one a record as long as nobody edits it elsewhere.
+coverage are versions, one a record as long as nobody edits it elsewhere. They do
+not tell a record made after the loss from one that came back: read the report, or
+keep its --json, before many new ones are made.
 
 With --json it prints
 {"epoch","accounts":[{"account","head","created","kinds":[{"kind","live","deleted",
