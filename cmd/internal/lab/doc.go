@@ -3,7 +3,9 @@
 //
 // The lab's own executable plays every role: started again with the variable
 // SIDEKEEP_LAB_ROLE it is sidekeep or sidekeep-cloud, with the very main
-// functions of those commands. What it knows of a handset or a cloud it learns
+// functions of those commands, or a hostile cloud before a real one (liar.go). A
+// process may have a wall clock of its own (wallclock.go), a folder a small disk
+// of its own (disk_linux.go). What it knows of a handset or a cloud it learns
 // as any program would: from their output, their exit codes and their files.
 //
 // Start reading at Main (main.go), then Outage (outage.go). Nothing here is

@@ -234,7 +234,7 @@ func (w *wrongClouds) meet(ctx context.Context, h *handset, c wrongCloud) (id st
 	if err := h.point(c.url); err != nil {
 		return id, err
 	}
-	_, err = h.do(ctx, "sync", "--timeout", "3s")
+	_, err = h.do(ctx, "sync")
 	if code := exitCodeOf(err); code != c.code {
 		return id, fmt.Errorf("sync ended with exit code %d, not %d: %w", code, c.code, err)
 	}
