@@ -76,6 +76,7 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) {
 	mux.HandleFunc("GET /events", a.serveEvents)
 	mux.HandleFunc("POST /sync", a.serveSync)
 	mux.HandleFunc("POST /invite", a.serveInvite)
+	mux.HandleFunc("POST /statements", a.serveStatements)
 	mux.HandleFunc("POST /invite/yes", a.serveInviteAnswer(true))
 	mux.HandleFunc("POST /invite/no", a.serveInviteAnswer(false))
 	srv := &http.Server{

@@ -17,6 +17,7 @@ import (
 //	config.json   what a person chose: the cloud's address, this device's name
 //	agent.lock    held by the process that syncs
 //	agent.json    what the agent remembers between runs
+//	devices       what is known about the account's devices
 //	agent.sock    control socket of `sidekeep run`
 //	data/         sidekeep.db, the only part that other programs open; may be elsewhere (share.go)
 //	unfinished/   an init, join or restore that is under way, or was cut short

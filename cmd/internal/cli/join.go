@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,9 @@ func (a *app) join(ctx context.Context, flags cloudFlags, wordsFile string) erro
 	dir, err := a.homeDir()
 	if err != nil {
 		return err
+	}
+	if exists(filepath.Join(dir, identityFile)) {
+		return a.rejoin(dir, wordsFile)
 	}
 	s, err := a.beginStage(dir, "join")
 	if err != nil {

@@ -144,7 +144,11 @@ func printStatus(w io.Writer, s *agent.Status, key string) error {
 	}
 	fmt.Fprintf(w, "account  %s\ndevice   %s\nreplica  %s\ncloud    %s, %s\n",
 		escape(s.Account), escape(device), escape(orDash(s.Replica)), escape(s.Cloud.URL), escape(cloudText(&s.Cloud)))
-	fmt.Fprintf(w, "epoch    %s\n\n", escape(orDash(s.Cloud.Epoch)))
+	fmt.Fprintf(w, "epoch    %s\n", escape(orDash(s.Cloud.Epoch)))
+	if r := s.Revoked; r != nil {
+		fmt.Fprintf(w, "revoked  by %s; 'sidekeep devices' shows whose that is. With the words it can come back: 'sidekeep join --words-file FILE'\n", escape(revokedBy(r)))
+	}
+	fmt.Fprintln(w)
 	t := newTable("kind", "live", "deleted", "unsynced", "conflicts", "held", "in sync").numeric(1, 2, 3, 4, 5)
 	for _, kind := range kindsOf(s) {
 		k := s.Kinds[kind]
@@ -166,6 +170,18 @@ func printStatus(w io.Writer, s *agent.Status, key string) error {
 	return nil
 }
 
+// revokedBy says who ended the trust in this device.
+func revokedBy(r *agent.Revocation) string {
+	by := "the words"
+	if r.By != "" {
+		by = "device " + shorten(r.By, idDigits+1)
+	}
+	if r.With != "" {
+		by += ", together with device " + shorten(r.With, idDigits+1) + " that had let it in"
+	}
+	return by
+}
+
 // stateText says each state of the connection in words.
 var stateText = map[string]string{
 	agent.StateOff:        "no agent is running",
@@ -174,6 +190,7 @@ var stateText = map[string]string{
 	agent.StateSyncing:    "syncing",
 	agent.StateLive:       "live",
 	agent.StateStopped:    "stopped until you act",
+	agent.StateRevoked:    "this device was revoked and gets nothing any more; all that is here stays",
 }
 
 func cloudText(c *agent.CloudStatus) string {
