@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -120,9 +121,14 @@ type hostile struct {
 	proc  *process
 }
 
-// hostile finds an address for a hostile cloud before a real one.
+// hostile finds an address for a hostile cloud before a real one: of a loopback
+// host of its own where there are more than one, as on Linux, so that nobody else
+// takes it while no lie is told.
 func (b *bench) hostile(name string, cloud *server) (*hostile, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return nil, err
 	}
