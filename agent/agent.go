@@ -24,6 +24,7 @@ type Config struct {
 	Store    *localstore.Store
 	Identity *seal.Identity
 	Device   string // what a person calls this device; "" means its public key
+	Program  string // version of the program, for the other devices; may be empty
 	CloudURL string // ws or wss; a missing path means /sync
 	// Create lets the cloud make the account when it does not know it, as init
 	// does. A device that was in a session before may always do that: it holds
@@ -70,6 +71,8 @@ type Agent struct {
 	running atomic.Bool
 	proofs  atomic.Uint64 // answers of the cloud to what this device holds
 	ended   atomic.Uint64 // sessions that ended
+	samples atomic.Uint64 // samples that had an outcome
+	prove   atomic.Bool   // a person asks for a sample now
 
 	mu       sync.Mutex // guards what follows
 	cloud    CloudStatus
@@ -278,7 +281,7 @@ func (a *Agent) checkInSync(ctx context.Context) error {
 
 // checkStatus is the outcome of a sync that ended with this status.
 func checkStatus(s *Status) error {
-	e := &NotInSyncError{ChunksMissing: s.Blobs.Missing, ChunksUnsent: s.Blobs.Unsent}
+	e := &NotInSyncError{Trust: s.Trust.err(), ChunksMissing: s.Blobs.Missing, ChunksUnsent: s.Blobs.Unsent}
 	for _, k := range s.Kinds {
 		e.Held += k.Held
 	}
@@ -301,6 +304,10 @@ func checkStatus(s *Status) error {
 	}
 	return e
 }
+
+// Prove has the next session, or the one that is open, read back a sample of
+// what the cloud acknowledged, whenever the last one was.
+func (a *Agent) Prove() { a.prove.Store(true) }
 
 // Kick asks for a session now, or for a fresh proof when one is open.
 func (a *Agent) Kick() {

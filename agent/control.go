@@ -15,8 +15,9 @@ import (
 
 // SocketName is the name of the control socket in the home folder. It speaks
 // HTTP: GET /status gives a Status; GET /events gives one a line, now and
-// whenever something changed; POST /sync asks for a fresh proof and gives one a
-// line until it ends, then a line with the outcome; POST /invite invites a device
+// whenever something changed; POST /sync asks for a fresh proof (with ?prove
+// for a sample read back, too) and gives one a line until it ends, then a line
+// with the outcome; POST /invite invites a device
 // in the same way (control_invite.go). Only the owner of the home, and root, may
 // use it.
 const SocketName = "agent.sock"
@@ -119,6 +120,9 @@ func (a *Agent) serveEvents(w http.ResponseWriter, r *http.Request) {
 
 func (a *Agent) serveSync(w http.ResponseWriter, r *http.Request) {
 	out := newLines(w)
+	if r.URL.Query().Has("prove") {
+		a.Prove()
+	}
 	err := a.SyncNow(r.Context(), func(s Status) { out.put(line{Status: &s}) })
 	last := line{Outcome: "failed"}
 	for name, sentinel := range outcomes {
@@ -235,7 +239,16 @@ func (c *Client) Events(ctx context.Context, each func(Status) bool) error {
 // Sync has the agent sync, and returns when everything is proven or it can not
 // be, with the errors of SyncOnce. progress may be nil.
 func (c *Client) Sync(ctx context.Context, progress func(Status)) error {
-	resp, err := c.do(ctx, http.MethodPost, "/sync")
+	return c.sync(ctx, "/sync", progress)
+}
+
+// SyncProve is Sync that has a sample read back too, as Agent.Prove does.
+func (c *Client) SyncProve(ctx context.Context, progress func(Status)) error {
+	return c.sync(ctx, "/sync?prove", progress)
+}
+
+func (c *Client) sync(ctx context.Context, path string, progress func(Status)) error {
+	resp, err := c.do(ctx, http.MethodPost, path)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@
 //   - agent.go    Config, Agent, Run and SyncOnce: sessions one after another
 //   - session.go  one session: socket, store and machine joined in one loop
 //   - perform.go  what the machine asks of the store
+//   - trust.go    what is looked for beside digests: statements of others, samples
+//   - code.go     a short code that two people can compare
 //   - retry.go    when to come back
 //   - keepalive.go  adaptive pings and the noticing of a silent network
 //   - loss.go     saying what the cloud lost, and that it has it again

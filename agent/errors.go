@@ -65,8 +65,9 @@ func unserved(last error) error {
 }
 
 // NotInSyncError says what stands between this device and the proof.
-// errors.Is(err, ErrNotInSync) holds, and ErrHeld if something is held.
+// errors.Is(err, ErrNotInSync) holds, ErrHeld if something is held, and Trust.
 type NotInSyncError struct {
+	Trust         error         // ErrNotKept or ErrWithholds if the cloud was caught, else nil
 	Kinds         []record.Kind // whose digests differ, or that have unsent records
 	Held          int           // records in mass deletions that wait for a person
 	ChunksMissing int           // pieces of pictures that the cloud could not give
@@ -76,7 +77,10 @@ type NotInSyncError struct {
 
 func (e *NotInSyncError) Error() string {
 	var why []string
-	if len(e.Kinds) > 0 {
+	if e.Trust != nil {
+		why = append(why, e.Trust.Error())
+	}
+	if len(e.Kinds) > 0 && !errors.Is(e.Trust, ErrNotKept) {
 		names := make([]string, len(e.Kinds))
 		for i, k := range e.Kinds {
 			names[i] = string(k)
@@ -112,9 +116,10 @@ func (e *HeldError) Error() string {
 // Is reports that the error is ErrHeld.
 func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
-// Is reports that the error is ErrNotInSync, and ErrHeld when records are held.
+// Is reports that the error is ErrNotInSync, ErrHeld when records are held, and
+// what the cloud was caught at.
 func (e *NotInSyncError) Is(target error) bool {
-	return target == ErrNotInSync || target == ErrHeld && e.Held > 0
+	return target == ErrNotInSync || target == ErrHeld && e.Held > 0 || target == e.Trust && target != nil
 }
 
 // Problem is something a person should know that does not stop the rest.

@@ -18,7 +18,9 @@ const (
 	pingMost    = 28 * time.Minute
 	pingAnswer  = 15 * time.Second // for a pong
 	silenceMost = 12 * time.Second // without an answer that is due: ask whether the network is alive
-	answerMost  = 5 * time.Minute  // for an answer, however alive the network is
+	// answerMost is the time for an answer, however alive the network is: longer
+	// than the slowest network that is borne takes for the largest message.
+	answerMost = 10 * time.Minute
 )
 
 // interval is the adaptive part, without a clock.
@@ -62,7 +64,7 @@ type keeper struct {
 }
 
 // heardConn tells a keeper of every byte that comes: a large message on a slow
-// network is no silence.
+// network is no silence. It is no answer, either.
 type heardConn struct {
 	net.Conn
 	heard func()
@@ -84,8 +86,14 @@ func (k *keeper) heard() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.last = time.Now()
+}
+
+// progress says that a whole message came.
+func (k *keeper) progress() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if !k.since.IsZero() {
-		k.since = k.last
+		k.since = time.Now()
 	}
 }
 

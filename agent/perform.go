@@ -6,6 +6,7 @@ import (
 
 	"sidekeep/localstore"
 	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
 )
@@ -72,6 +73,17 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 		return syncproto.LocalMissing{IDs: ids}, err
 	case syncproto.StoreKeep:
 		return s.keep(a)
+	case syncproto.StoreTestify:
+		return s.testify()
+	case syncproto.StoreCompare:
+		n, err := store.CompareWitnesses(s.local, a.Final)
+		return syncproto.LocalCompared{Lacking: n}, err
+	case syncproto.StorePick:
+		return s.pickSample()
+	case syncproto.StoreOpen:
+		return s.open(a), nil
+	case syncproto.StoreSampled:
+		return s.sampled(a)
 	default:
 		return nil, fmt.Errorf("agent: an action that it does not know: %T", action)
 	}
@@ -130,12 +142,22 @@ func (s *session) begin(a syncproto.StoreBegin) (syncproto.DeviceEvent, error) {
 	if err := store.ResetEpoch(s.local, localstore.Epoch(a.Epoch)); err != nil {
 		return nil, err
 	}
+	if err := store.OfferAgain(s.local); err != nil {
+		return nil, err
+	}
+	var b syncproto.LocalBegan
+	var err error
+	if b.Sample, err = store.SampleDue(s.local); err != nil {
+		return nil, err
+	}
+	if s.a.prove.Swap(false) {
+		b.Sample = true
+	}
 	kinds, err := store.Kinds(s.local)
 	if err != nil {
 		return nil, err
 	}
-	var b syncproto.LocalBegan
-	for _, k := range kinds {
+	for _, k := range append(kinds, record.Witness) {
 		c, err := store.Cursor(s.local, k)
 		if err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"sidekeep/localstore/rangeset"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 // problemsMax bounds the problems that are kept; the oldest go first.
@@ -36,7 +37,7 @@ func ReadStatus(ctx context.Context, c Config) (Status, error) {
 	if base.Revoked = known.Ended(c.Identity); base.Revoked != nil {
 		base.Cloud.State = StateRevoked
 	}
-	return statusOf(&st, base, nil, time.Time{}), nil
+	return statusOf(&st, c.Identity.Account, base, nil, time.Time{}), nil
 }
 
 // snapshot joins what the store counts with what the session knows.
@@ -48,10 +49,10 @@ func (a *Agent) snapshot(ctx context.Context) (Status, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	base := Status{Revoked: a.known.Ended(a.cfg.Identity), Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
-	return statusOf(&st, base, a.views, a.provenAt), nil
+	return statusOf(&st, a.cfg.Identity.Account, base, a.views, a.provenAt), nil
 }
 
-func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView, provenAt time.Time) Status {
+func statusOf(st *localstore.Status, account seal.Account, s Status, views []syncproto.DeviceKindView, provenAt time.Time) Status {
 	var zero localstore.Epoch
 	if s.Cloud.Epoch == "" && st.Epoch != zero {
 		s.Cloud.Epoch = hexOf(st.Epoch[:])
@@ -80,6 +81,18 @@ func statusOf(st *localstore.Status, s Status, views []syncproto.DeviceKindView,
 			k.ProvenAt = &provenAt
 		}
 		s.Kinds[v.Kind] = k
+	}
+	digests := make(map[record.Kind]rangeset.Digest, len(st.Kinds))
+	for name, k := range st.Kinds {
+		digests[name] = k.Digest
+	}
+	s.Code = Code(account, digests)
+	s.Trust = trustOf(st)
+	if s.Trust.State == TrustNotKept { // what it says of its digests is worth nothing
+		for name, k := range s.Kinds {
+			k.InSync = false
+			s.Kinds[name] = k
+		}
 	}
 	s.Blobs = BlobStatus{Chunks: st.Blobs.Chunks, Missing: st.Blobs.Missing, Unsent: st.Blobs.Unsent, Bytes: st.Blobs.Bytes}
 	for _, p := range st.Problems {
@@ -236,7 +249,8 @@ const syncStall = 20 * time.Second
 // in sync, as SyncOnce does, or waits for a person, or until nothing moves or no session comes about.
 // Its errors are those of SyncOnce.
 func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
-	before, ended := a.proofs.Load(), a.ended.Load()
+	before, ended, samples := a.proofs.Load(), a.ended.Load(), a.samples.Load()
+	proving := a.prove.Load()
 	a.Kick()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -252,7 +266,7 @@ func (a *Agent) SyncNow(ctx context.Context, progress func(Status)) error {
 		if a.proofs.Load() == before {
 			return a.ended.Load()-ended < syncTries
 		}
-		return s.Cloud.State != StateLive || !s.settled()
+		return s.Cloud.State != StateLive || !s.settled() || proving && a.samples.Load() == samples
 	})
 	if err != nil {
 		return err

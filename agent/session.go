@@ -228,6 +228,8 @@ func (s *session) loop(ctx context.Context) {
 	defer handshake.Stop()
 	expire := time.NewTimer(expireFirst)
 	defer expire.Stop()
+	sample := time.NewTimer(sampleFirst)
+	defer sample.Stop()
 	for !s.done {
 		s.keeper.expect(s.machine.Expecting())
 		select {
@@ -245,6 +247,9 @@ func (s *session) loop(ctx context.Context) {
 			s.handle(syncproto.DeviceChanged{})
 		case <-s.a.kicked:
 			s.handle(syncproto.DeviceCheck{})
+			if s.a.prove.Swap(false) {
+				s.handle(syncproto.DeviceSample{})
+			}
 		case m := <-s.mailOut():
 			s.handle(syncproto.DeviceMail{Message: m})
 		case t := <-s.timers:
@@ -255,6 +260,8 @@ func (s *session) loop(ctx context.Context) {
 			}
 		case <-expire.C:
 			expire.Reset(s.expire())
+		case <-sample.C:
+			sample.Reset(s.sampleDue())
 		case <-s.space:
 			s.lookForRoom()
 		case <-stop:
@@ -366,13 +373,15 @@ func (s *session) closed(c syncproto.DeviceClose) {
 // read hands messages to the loop. It alone reads the connection.
 func (s *session) read(ctx context.Context) {
 	for {
-		b, err := s.conn.Read(ctx)
+		// Waiting for a message is the keeper's; one that has begun must end.
+		b, err := s.conn.ReadPaced(ctx, ws.Pace{Grace: writeLeast, BytesPerSecond: slowestBytesPerSecond})
 		var in inbound
 		if err != nil {
 			in.err = err
 		} else {
 			in.m, in.err = syncproto.Decode(b)
 		}
+		s.keeper.progress()
 		s.keeper.pause(true) // no pong is seen while nobody reads
 		select {
 		case s.inbox <- in:
@@ -392,12 +401,16 @@ const (
 	writeLeast            = 30 * time.Second
 )
 
+// messageMost is the time for a message of so many bytes, either way.
+func messageMost(bytes int) time.Duration {
+	return writeLeast + time.Duration(bytes/slowestBytesPerSecond)*time.Second
+}
+
 // write sends what the loop queued. It alone writes messages.
 func (s *session) write(ctx context.Context) {
 	for b := range s.outbox {
 		s.keeper.pause(true) // a ping behind a large write would time out
-		limit := writeLeast + time.Duration(len(b)/slowestBytesPerSecond)*time.Second
-		wctx, cancel := context.WithTimeout(ctx, limit)
+		wctx, cancel := context.WithTimeout(ctx, messageMost(len(b)))
 		err := s.conn.Write(wctx, b)
 		cancel()
 		s.keeper.pause(false)

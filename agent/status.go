@@ -26,6 +26,8 @@ type Status struct {
 	Cloud    CloudStatus                `json:"cloud"`
 	Kinds    map[record.Kind]KindStatus `json:"kinds"`
 	Blobs    BlobStatus                 `json:"blobs"`
+	Trust    TrustStatus                `json:"trust"`
+	Code     string                     `json:"code"` // short, equal on two devices that hold the same; see Code
 	Problems []Problem                  `json:"problems,omitempty"`
 	Revoked  *Revocation                `json:"revoked,omitempty"` // nil while this device is trusted
 }
@@ -73,9 +75,12 @@ func (s *Status) settled() bool {
 	return len(s.Kinds) > 0 && s.Blobs.Missing == 0 && s.Blobs.Unsent == 0
 }
 
-// InSync reports whether every kind is proven equal and no chunk is missing or
-// unsent.
+// InSync reports whether every kind is proven equal, no chunk is missing or
+// unsent, and the cloud was not caught lying.
 func (s *Status) InSync() bool {
+	if s.Trust.err() != nil {
+		return false
+	}
 	for _, k := range s.Kinds {
 		if !k.InSync {
 			return false

@@ -44,6 +44,9 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 		if st.Withheld, err = c.withheld(); err != nil {
 			return err
 		}
+		if st.Stated, err = c.count("SELECT count(DISTINCT id) FROM witness"); err != nil {
+			return err
+		}
 		if _, err := c.metaBytes(metaReplica, st.Replica[:]); err != nil {
 			return err
 		}

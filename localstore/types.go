@@ -157,6 +157,7 @@ type Status struct {
 	WALBytes int64
 	Sample   SampleStatus
 	Withheld []Withheld // statements of devices that claim more than the cloud gives
+	Stated   int        // replicas, this one too, whose statements are here
 }
 
 // Problem is something that was found and survived: a schema object that was

@@ -77,6 +77,8 @@ type DeviceSession struct {
 	waste    deviceWaste
 	up       deviceUpload
 	down     deviceDownload
+	witness  deviceWitness
+	sample   deviceSample
 
 	statements deviceStatements
 
@@ -91,6 +93,8 @@ type deviceRequest struct {
 	after Seq   // of a pull
 	left  int   // of a fetch: versions that were asked for and have not come
 	final bool  // of a prove: the session ends if nothing differs
+	// sample says that a fetch or want only looks whether the cloud has what it says.
+	sample bool
 }
 
 // NewDeviceSession returns the machine of one connection.
@@ -126,6 +130,8 @@ func (s *DeviceSession) Handle(e DeviceEvent) []DeviceAction {
 		s.check()
 	case DeviceMail:
 		s.mail(e.Message)
+	case DeviceSample:
+		s.sample.begin()
 	case DeviceLost:
 		s.down.keep(s)
 		s.phase = deviceClosed
@@ -302,6 +308,10 @@ func (s *DeviceSession) began(b LocalBegan) {
 		differs = differs || k.wantReconcile
 	}
 	s.down.wanted = true
+	s.witness.due, s.witness.look = true, true
+	if b.Sample && s.cfg.Once {
+		s.sample.begin()
+	}
 	s.phase = deviceWork
 	if differs {
 		s.prove(false) // an operator wants to know what there is before it comes

@@ -188,7 +188,7 @@ func (d *deviceDownload) plan(s *DeviceSession) {
 		maps.Copy(d.absent, d.asked)
 		d.asked = nil
 	}
-	if s.busy || d.asking || !s.room() {
+	if s.busy || d.asking || s.sample.wanting || !s.room() {
 		return
 	}
 	if d.wanted {
@@ -286,5 +286,15 @@ func (s *DeviceSession) result(e DeviceEvent) {
 		s.down.missing(s, e)
 	case LocalKept:
 		s.down.kept(s, e)
+	case LocalTestified:
+		s.witness.testified(s, e)
+	case LocalCompared:
+		s.witness.compared(s, e)
+	case LocalPicked:
+		s.sample.picked(s, e)
+	case LocalOpened:
+		s.sample.opened(s, e)
+	case LocalSampled:
+		s.sample.sampled(s)
 	}
 }

@@ -31,6 +31,8 @@ type (
 	// shut. Before the session works, and without an offer, it is answered by
 	// DeviceMailed with a shut.
 	DeviceMail struct{ Message Message }
+	// DeviceSample asks for a sample to be read back when all is at rest.
+	DeviceSample struct{}
 	// DeviceStop asks for an orderly end.
 	DeviceStop struct{}
 	// DeviceLost says that the connection is gone. What arrived is kept; the
@@ -45,6 +47,8 @@ type DeviceTimerID uint8
 const (
 	TimerRest DeviceTimerID = 1 // digests that differ are asked for again
 	TimerWant DeviceTimerID = 2 // chunks that the cloud did not hold are asked for again
+	// TimerWitness: this device may state again what it has seen.
+	TimerWitness DeviceTimerID = 3
 )
 
 // Actions towards the connection and the world.
@@ -181,6 +185,24 @@ type (
 	// StoreKeep opens chunks, checks them against their ids and stores them in
 	// one commit. Answered by LocalKept.
 	StoreKeep struct{ Chunks []*Chunk }
+	// StoreTestify writes this device's statement of what it has seen if it would
+	// say something new. Answered by LocalTestified.
+	StoreTestify struct{}
+	// StoreCompare looks whether what others state to have seen is here. Final
+	// says that every kind equals the cloud's as of after the last statement came.
+	// Answered by LocalCompared.
+	StoreCompare struct{ Final bool }
+	// StorePick chooses a sample of what the cloud acknowledged, and has some
+	// chunks offered again. Answered by LocalPicked.
+	StorePick struct{}
+	// StoreOpen opens versions and chunks and stores nothing. Answered by LocalOpened.
+	StoreOpen struct {
+		Items  []BatchItem
+		Chunks []*Chunk
+	}
+	// StoreSampled keeps the outcome of a sample; what is missing goes back into
+	// the outbox. Answered by LocalSampled.
+	StoreSampled struct{ Read, Missing Sample }
 )
 
 // Results of store actions.
@@ -192,7 +214,10 @@ type (
 		Own    rangeset.Digest
 	}
 	// LocalBegan answers StoreBegin with every kind that the store has.
-	LocalBegan struct{ Kinds []LocalKind }
+	LocalBegan struct {
+		Kinds  []LocalKind
+		Sample bool // a sample is due
+	}
 	// LocalApplied answers StoreApply.
 	LocalApplied struct {
 		Kind    record.Kind
@@ -245,6 +270,22 @@ type (
 		IDs []record.ChunkID
 		Bad int
 	}
+	// LocalTestified answers StoreTestify.
+	LocalTestified struct {
+		Own     rangeset.Digest // of the statements that are here
+		Changed bool            // a new one is in the outbox
+	}
+	// LocalCompared answers StoreCompare: how many statements claim more than is here.
+	LocalCompared struct{ Lacking int }
+	// LocalPicked answers StorePick.
+	LocalPicked struct{ Sample Sample }
+	// LocalOpened answers StoreOpen.
+	LocalOpened struct {
+		Opened  Sample
+		NotOpen []KindRefs
+	}
+	// LocalSampled answers StoreSampled.
+	LocalSampled struct{}
 )
 
 func (DeviceOpened) deviceEvent()   {}
@@ -252,6 +293,7 @@ func (DeviceReceived) deviceEvent() {}
 func (DeviceChanged) deviceEvent()  {}
 func (DeviceTimer) deviceEvent()    {}
 func (DeviceStop) deviceEvent()     {}
+func (DeviceSample) deviceEvent()   {}
 func (DeviceCheck) deviceEvent()    {}
 func (DeviceMail) deviceEvent()     {}
 func (DeviceLost) deviceEvent()     {}
@@ -264,6 +306,11 @@ func (LocalOffered) deviceEvent()   {}
 func (LocalLoaded) deviceEvent()    {}
 func (LocalMissing) deviceEvent()   {}
 func (LocalKept) deviceEvent()      {}
+func (LocalTestified) deviceEvent() {}
+func (LocalCompared) deviceEvent()  {}
+func (LocalPicked) deviceEvent()    {}
+func (LocalOpened) deviceEvent()    {}
+func (LocalSampled) deviceEvent()   {}
 
 func (DeviceSend) deviceAction()         {}
 func (DeviceSetTimer) deviceAction()     {}
@@ -287,3 +334,8 @@ func (StoreChunksAcked) deviceAction()   {}
 func (StoreMissing) deviceAction()       {}
 func (StoreChunksLost) deviceAction()    {}
 func (StoreKeep) deviceAction()          {}
+func (StoreTestify) deviceAction()       {}
+func (StoreCompare) deviceAction()       {}
+func (StorePick) deviceAction()          {}
+func (StoreOpen) deviceAction()          {}
+func (StoreSampled) deviceAction()       {}

@@ -138,6 +138,9 @@ func (s *DeviceSession) plan() {
 			return
 		}
 	}
+	if rest && s.witness.testify(s) {
+		return
+	}
 	if !s.liveSent {
 		s.liveSent, s.changed = true, false
 		s.send(&Live{ID: s.request(&deviceRequest{typ: TypeLive}), Kinds: s.held(true)})
@@ -146,9 +149,15 @@ func (s *DeviceSession) plan() {
 		return
 	}
 	s.planChunks()
-	if rest && !s.busy && s.cfg.Once {
+	if rest && !s.busy && s.planTrust() && s.cfg.Once {
 		s.planEnd()
 	}
+}
+
+// planTrust looks for lies when every kind is at rest. It reports whether
+// nothing is left to do.
+func (s *DeviceSession) planTrust() bool {
+	return s.witness.compare(s) && s.sample.plan(s) && s.phase == deviceWork
 }
 
 // planKind takes the next step for k. It reports whether k is at rest: equal to
@@ -261,6 +270,8 @@ func (s *DeviceSession) fired(t DeviceTimerID) {
 		}
 	case TimerWant:
 		s.down.retry()
+	case TimerWitness:
+		s.witness.armed, s.witness.due = false, true
 	}
 }
 
@@ -315,6 +326,8 @@ func (s *DeviceSession) cloudSays(st *KindState, fresh bool) *deviceKind {
 
 func (s *DeviceSession) proved(p *Proof, r *deviceRequest) {
 	s.head = p.Head
+	s.witness.proof = max(s.witness.proof, p.ID)
+	s.sample.proof, s.sample.lost = p.ID, p.Lost
 	named := map[record.Kind]bool{}
 	for i := range p.Kinds {
 		s.cloudSays(&p.Kinds[i], true)

@@ -2,6 +2,7 @@ package syncproto
 
 import (
 	"sidekeep/localstore/rangeset"
+	"sidekeep/localstore/record"
 )
 
 // deviceBatch is a batch that waits for the store.
@@ -37,11 +38,18 @@ func (s *DeviceSession) answer(m Message) {
 	case *Stored:
 		s.up.stored(s, m.Chunks)
 	case *Chunk:
-		s.down.arrived(s, m)
+		if s.sample.wanting {
+			s.sample.arrived(s, m)
+		} else {
+			s.down.arrived(s, m)
+		}
 	case *Statements:
 		s.heardStatements(m)
 	case *Absent:
-		if s.answered(m.ID, TypeWant) != nil {
+		if r := s.answered(m.ID, TypeWant); r == nil {
+		} else if r.sample {
+			s.sample.wanting = false
+		} else {
 			s.down.ending = true
 		}
 	default:
@@ -105,6 +113,9 @@ func (s *DeviceSession) batch(m *Batch) {
 	case r == nil || r.typ != TypePull && r.typ != TypeFetch || r.kind != b.kind:
 		s.fail(CodeOutOfOrder, "a batch that nobody asked for")
 		return
+	case r.sample:
+		s.sample.batch(s, m, r)
+		return
 	case r.typ == TypeFetch:
 		b.cursor = 0
 		if r.left -= len(m.Items); r.left < 0 || m.More && len(m.Items) == 0 {
@@ -163,6 +174,7 @@ func (s *DeviceSession) applied(a LocalApplied) {
 	k.again = k.again || a.ToPush
 	fresh := s.closedOnes(k, a.NotOpen)
 	s.gained(k, a.Changed)
+	s.witness.applied(s, k, a.Changed)
 	if !s.wasted(len(b.items)-a.Changed-fresh, k.own.Count) {
 		return
 	}
@@ -266,6 +278,9 @@ func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 	if len(r.refs) > 0 {
 		s.do(StoreAcked{Kind: k.name, Refs: r.refs})
 		s.up.again() // the chunks of what was pushed
+		if k.name != record.Witness {
+			s.witness.changed(s)
+		}
 	}
 	s.head = m.Head
 	for i := range m.Kinds {

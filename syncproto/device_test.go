@@ -83,11 +83,13 @@ func liveDevice(t *testing.T, c DeviceConfig) (*deviceUnderTest, KindState) {
 	state := KindState{Kind: record.Contacts, Count: 1, Sum: [16]byte{15: 4}, Head: 10}
 	d := opened(t, c, goodWelcome(state))
 	own := rangeset.Digest{Count: 1, Sum: state.Sum}
-	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 10, Own: own}}}, "StoreMint")
-	d.want(LocalMinted{Kind: record.Contacts, Own: own}, "StoreCloud, send live")
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 10, Own: own}}}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: own}, "StoreCloud, StoreTestify")
+	d.want(LocalTestified{}, "send live")
 	d.want(DeviceReceived{&Proof{ID: 1, Head: 10, Kinds: []KindState{state}}}, "StoreMissing")
 	d.want(LocalMissing{}, "StoreOffer")
-	d.want(LocalOffered{}, "")
+	d.want(LocalOffered{}, "StoreCompare")
+	d.want(LocalCompared{}, "")
 	return d, state
 }
 
@@ -122,7 +124,7 @@ func TestDeviceLiveEditIsOneMessageUpAndOneAck(t *testing.T) {
 	}
 	state := KindState{Kind: record.Contacts, Count: 1, Sum: sum(fresh).Sum, Head: 11, Prev: 10}
 	// The ack proves; the chunks of what was pushed are looked for in the store only.
-	d.want(DeviceReceived{&Ack{ID: 2, Head: 11, Kinds: []KindState{state}}}, "StoreAcked, StoreCloud, StoreOffer")
+	d.want(DeviceReceived{&Ack{ID: 2, Head: 11, Kinds: []KindState{state}}}, "StoreAcked, DeviceSetTimer, StoreCloud, StoreOffer")
 	d.want(LocalOffered{}, "")
 	if ks := d.s.Kinds(); !ks[0].Proven || ks[0].Head != 11 {
 		t.Errorf("not proven: %+v", ks)
@@ -198,7 +200,7 @@ func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
 	for name, cursor := range map[string]Seq{"behind": 9, "new": 0} {
 		t.Run(name, func(t *testing.T) {
 			d := opened(t, testDeviceConfig(t), goodWelcome(state))
-			d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "send prove, StoreRange")
+			d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "send prove, StoreRange")
 			next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint, Digest: own}}}
 			d.want(LocalRanged{Kind: record.Contacts, Next: &next}, "send range")
 			d.want(DeviceReceived{&Range{ID: 2, Kind: record.Contacts, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
@@ -215,7 +217,7 @@ func TestDeviceGivesUpADifferenceThatReconcileDoesNotFind(t *testing.T) {
 	own := sum(record.VersionID{1})
 	state := KindState{Kind: record.Contacts, Count: 7, Sum: [16]byte{9}, Head: 3}
 	d := opened(t, testDeviceConfig(t), goodWelcome(state))
-	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 3, Own: own}}}, "StoreMint")
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 3, Own: own}}}, "StoreMint")
 	d.want(LocalMinted{Kind: record.Contacts, Own: own}, "StoreRange")
 	d.want(LocalRanged{Kind: record.Contacts}, "StoreRecount")
 	d.want(LocalRecounted{Kind: record.Contacts, Own: own}, "send prove")
@@ -232,7 +234,7 @@ func TestDeviceSetsAsideWhatDoesNotOpenAndGoesOn(t *testing.T) {
 	with := sum(record.VersionID{1}, bad)
 	state := KindState{Kind: record.Contacts, Count: with.Count, Sum: with.Sum, Head: 3}
 	d := opened(t, testDeviceConfig(t), goodWelcome(state))
-	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts}}}, "send pull")
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts}}}, "send pull")
 	b := &Batch{ID: 1, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}, Next: 3, State: &state}
 	d.want(DeviceReceived{b}, "StoreApply")
 	d.want(LocalApplied{Kind: record.Contacts, Own: own, NotOpen: []Ref{NewRef(record.ID{1}, bad)}}, "problem not_open, send aside")
@@ -262,7 +264,7 @@ func TestDeviceClosesOnWhatNobodyAskedFor(t *testing.T) {
 func TestDeviceRefusesAPullThatDoesNotMove(t *testing.T) {
 	state := KindState{Kind: record.Contacts, Count: 1, Sum: [16]byte{1}, Head: 3}
 	d := opened(t, testDeviceConfig(t), goodWelcome(state))
-	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts}}}, "send pull")
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts}}}, "send pull")
 	if got := d.does(DeviceReceived{&Batch{ID: 1, Kind: record.Contacts, More: true}}); !strings.HasPrefix(got, "close 2") {
 		t.Errorf("does [%s]", got)
 	}
@@ -274,7 +276,7 @@ func TestDeviceReadsEverythingBeforeItWritesWhenTheCloudSawMore(t *testing.T) {
 	w := goodWelcome(a, b)
 	w.Seen = 6 // own counter is 5
 	d := opened(t, testDeviceConfig(t), w)
-	d.want(LocalBegan{[]LocalKind{{Kind: record.Contacts, Cursor: 3, Own: sum(record.VersionID{1})}, {Kind: record.Notes}}}, "send prove, StoreRange")
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 3, Own: sum(record.VersionID{1})}, {Kind: record.Notes}}}, "send prove, StoreRange")
 	next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint}}}
 	d.want(LocalRanged{Kind: record.Notes, Next: &next}, "send range")
 	d.want(DeviceReceived{&Range{ID: 2, Kind: record.Notes, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")

@@ -214,11 +214,11 @@ func runDeviceVector(t *testing.T, all map[string]vector, v vector) happened {
 	case "working": // the pull of contacts is request 1
 		prelude("challenge")
 		prelude("welcome")
-		s.Handle(LocalBegan{[]LocalKind{{Kind: record.Contacts}}})
+		s.Handle(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts}}})
 	case "working, mailbox offered":
 		prelude("challenge")
 		prelude("welcome")
-		s.Handle(LocalBegan{[]LocalKind{{Kind: record.Contacts}}})
+		s.Handle(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts}}})
 		s.Handle(DeviceMail{&Offer{Mailbox: seal.Mailbox{1}, Note: []byte{1}}})
 	default:
 		t.Fatalf("state %q", v.State)

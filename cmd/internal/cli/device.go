@@ -21,6 +21,7 @@ func (h *home) agentConfig(s *localstore.Store, folder string, log *slog.Logger)
 		Store:      s,
 		Identity:   h.identity,
 		Device:     h.config.Name,
+		Program:    buildVersion().Version,
 		CloudURL:   h.config.Cloud,
 		Create:     h.config.Create,
 		AllowPlain: h.config.AllowPlain,

@@ -36,6 +36,8 @@ var known = []struct {
 	{agent.ErrRefused, ExitRefused, "the cloud's operator may have to admit the account, or knows this address by another name; 'sidekeep status' shows the account id"},
 	{agent.ErrCloudFails, ExitNotInSync, "everything here is safe, and goes on by itself when the cloud can serve again; its operator sees the reason there"},
 	{agent.ErrNotReachable, ExitUnreachable, "everything here is safe; look at the network and the cloud's address, then try again"},
+	{agent.ErrNotKept, ExitNotInSync, hintNotKept},
+	{agent.ErrWithholds, ExitNotInSync, hintWithholds},
 	{agent.ErrNotInSync, ExitNotInSync, "everything here is safe; 'sidekeep status' shows what differs, and another sync goes on from here"},
 }
 

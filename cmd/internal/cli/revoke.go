@@ -229,7 +229,7 @@ func (a *app) sayRevoke(ctx context.Context, h *home, v *revocation) error {
 	}
 	p := newProgress(a.stderr)
 	wait, cancel := context.WithTimeout(ctx, revokeWait)
-	_, err := a.syncHome(wait, h, p)
+	_, err := a.syncHome(wait, h, p, false)
 	cancel()
 	p.clear()
 	self := v.self()

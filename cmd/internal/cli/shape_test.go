@@ -28,7 +28,8 @@ func TestShapes(t *testing.T) {
 	}
 	status := agent.Status{Account: "a", Device: "d", Replica: "r", Cloud: agent.CloudStatus{URL: "u", State: "live", Epoch: "e", Error: "x"},
 		Kinds: map[record.Kind]agent.KindStatus{"contacts": {Live: 1, Deleted: 2, Unsynced: 3, Conflicts: 4, Held: 5, Digest: "0", CloudDigest: "1", ProvenSeq: 9}},
-		Blobs: agent.BlobStatus{Chunks: 1, Missing: 2, Unsent: 3, Bytes: 4}}
+		Blobs: agent.BlobStatus{Chunks: 1, Missing: 2, Unsent: 3, Bytes: 4}, Code: "1234 5678 9012",
+		Trust: agent.TrustStatus{State: agent.TrustWithholds, Statements: 2, Withheld: []localstore.Withheld{{Device: "k", Name: "n"}}}}
 	if err := a.printJSON(statusShape(&status)); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,21 @@ func TestShapes(t *testing.T) {
     "chunks": 1,
     "missing": 2,
     "bytes": 4
-  }
+  },
+  "trust": {
+    "state": "withholds",
+    "sampled_at": null,
+    "statements": 2,
+    "withheld": [
+      {
+        "device": "k",
+        "name": "n",
+        "at": "0001-01-01T00:00:00Z",
+        "since": "0001-01-01T00:00:00Z"
+      }
+    ]
+  },
+  "code": "1234 5678 9012"
 }
 `
 	if out.String() != want {

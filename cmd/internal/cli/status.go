@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var all bool
+	var all, code bool
 	cmd := &cobra.Command{
 		Use:     "status",
 		GroupID: "device",
@@ -27,22 +27,32 @@ the cloud has not acknowledged yet, conflicts, held deletions, and whether the
 digests of this device and the cloud are equal, as of when. It asks the agent
 if one runs, else the database, and never the network.
 
+Digests prove against faults, not against a cloud that lies. So once a day some
+random versions and pieces are read back from it, and each device states what it
+has seen; status says when that last held. --code prints twelve digits: two
+devices that hold the same show the same, so two people can compare them by
+voice.
+
 With --json it prints
   {"account", "device", "replica", "cloud": {"url", "state", "epoch"},
    "kinds": {KIND: {"live", "deleted", "unsynced", "conflicts", "held",
                     "digest", "cloud_digest", "in_sync"}},
-   "blobs": {"chunks", "missing", "bytes"}}
+   "blobs": {"chunks", "missing", "bytes"},
+   "trust": {"state": "kept"|"unproven"|"not_kept"|"withholds", "sampled_at",
+             "statements", "withheld": [{"device", "name", "at", "since"}]},
+   "code"}
 and with --all more: problems, times, why the last attempt failed.`,
 		Example: "  sidekeep status\n  sidekeep status --json",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), all) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), all, code) },
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "with --json: also what is not part of the stable shape")
+	cmd.Flags().BoolVar(&code, "code", false, "print only the code to compare with another device")
 	a.jsonFlag(cmd)
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, all bool) error {
+func (a *app) status(ctx context.Context, all, code bool) error {
 	h, err := a.openHome()
 	if err != nil {
 		return err
@@ -52,6 +62,10 @@ func (a *app) status(ctx context.Context, all bool) error {
 		return explain("read the status", err)
 	}
 	switch {
+	case code && a.json:
+		return usagef("--code and --json: choose one; --json has the code, too")
+	case code:
+		return a.printCode(&s)
 	case a.json && all:
 		return a.printJSON(s)
 	case a.json:
@@ -88,6 +102,8 @@ type statusJSON struct {
 	Cloud   statusCloudJSON                `json:"cloud"`
 	Kinds   map[record.Kind]statusKindJSON `json:"kinds"`
 	Blobs   statusBlobsJSON                `json:"blobs"`
+	Trust   statusTrustJSON                `json:"trust"`
+	Code    string                         `json:"code"`
 }
 
 type statusCloudJSON struct {
@@ -113,12 +129,31 @@ type statusBlobsJSON struct {
 	Bytes   int64 `json:"bytes"`
 }
 
+type statusTrustJSON struct {
+	State      string               `json:"state"`
+	SampledAt  *time.Time           `json:"sampled_at"`
+	Statements int                  `json:"statements"`
+	Withheld   []statusWithheldJSON `json:"withheld"`
+}
+
+type statusWithheldJSON struct {
+	Device string    `json:"device"`
+	Name   string    `json:"name"`
+	At     time.Time `json:"at"`
+	Since  time.Time `json:"since"`
+}
+
 func statusShape(s *agent.Status) statusJSON {
 	j := statusJSON{
 		Account: s.Account, Device: s.Device, Replica: s.Replica,
 		Cloud: statusCloudJSON{s.Cloud.URL, s.Cloud.State, s.Cloud.Epoch},
 		Kinds: make(map[record.Kind]statusKindJSON, len(s.Kinds)),
 		Blobs: statusBlobsJSON{s.Blobs.Chunks, s.Blobs.Missing, s.Blobs.Bytes},
+		Trust: statusTrustJSON{s.Trust.State, s.Trust.SampledAt, s.Trust.Statements, []statusWithheldJSON{}},
+		Code:  s.Code,
+	}
+	for _, w := range s.Trust.Withheld {
+		j.Trust.Withheld = append(j.Trust.Withheld, statusWithheldJSON{w.Device, w.Name, w.At, w.Since})
 	}
 	for kind, k := range s.Kinds {
 		j.Kinds[kind] = statusKindJSON{k.Live, k.Deleted, k.Unsynced, k.Conflicts, k.Held, k.Digest, k.CloudDigest, k.InSync}
@@ -160,6 +195,10 @@ func printStatus(w io.Writer, s *agent.Status, key string) error {
 	}
 	fmt.Fprintf(w, "\npictures and other large values: %s, %s here; %d not here yet, %d not at the cloud yet\n",
 		count(s.Blobs.Chunks, "piece"), byteText(s.Blobs.Bytes), s.Blobs.Missing, s.Blobs.Unsent)
+	for _, line := range trustText(&s.Trust) {
+		fmt.Fprintln(w, escape(line))
+	}
+	fmt.Fprintf(w, "code: %s\n", s.Code)
 	for _, p := range s.Problems {
 		id := ""
 		if p.ID != "" {

@@ -14,8 +14,9 @@ import (
 
 func (a *app) syncCommand() *cobra.Command {
 	var timeout time.Duration
+	var how syncOptions
 	cmd := &cobra.Command{
-		Use:     "sync [--timeout D]",
+		Use:     "sync [--timeout D] [--prove]",
 		GroupID: "device",
 		Short:   "Sync once, until this device is proven in sync",
 		Long: `sync brings this device and the cloud together once, with progress on standard
@@ -23,7 +24,8 @@ error. It ends with exit code 0 only if the digests of every kind are equal on
 both sides and every piece of every picture is on both: 3 if the cloud was not
 reached, 4 if it was but the proof failed or the time was up, 5 if a mass
 deletion, from here or from another device, waits for you ('sidekeep held'), 7 if
-the cloud refused.
+the cloud refused; 4, too, if the cloud was caught lying: it did not give what it
+had acknowledged, or another device has seen what it does not give here.
 
 While 'sidekeep run' is active, sync asks it to sync now and waits for the same
 proof; the limits of brake and history are then those of run.`,
@@ -31,12 +33,17 @@ proof; the limits of brake and history are then those of run.`,
 		Args:    cobra.NoArgs,
 	}
 	limits := limitFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), timeout, limits) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), timeout, how, limits) }
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long, like 90s or 10m; 0 tries as long as there is progress")
+	cmd.Flags().BoolVar(&how.prove, "prove", false, "read a random sample of what the cloud has acknowledged back from it now, not only once a day")
+	cmd.Flags().BoolVar(&how.callLost, "call-lost", false, "accept that what other devices have seen, and the cloud does not give, is lost")
 	return cmd
 }
 
-func (a *app) sync(ctx context.Context, timeout time.Duration, limits func(*config) error) error {
+// syncOptions are the rarer wishes of a sync.
+type syncOptions struct{ prove, callLost bool }
+
+func (a *app) sync(ctx context.Context, timeout time.Duration, how syncOptions, limits func(*config) error) error {
 	if timeout < 0 {
 		return usagef("--timeout %s: must not be negative", timeout)
 	}
@@ -53,9 +60,14 @@ func (a *app) sync(ctx context.Context, timeout time.Duration, limits func(*conf
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	if how.callLost {
+		if err := a.callLost(ctx, h); err != nil {
+			return err
+		}
+	}
 	p := newProgress(a.stderr)
 	begun := time.Now()
-	last, err := a.syncHome(ctx, h, p)
+	last, err := a.syncHome(ctx, h, p, how.prove)
 	p.clear()
 	switch {
 	case outer.Err() != nil:
@@ -77,20 +89,34 @@ func (a *app) sync(ctx context.Context, timeout time.Duration, limits func(*conf
 	return nil
 }
 
+// callLost notes that what the cloud withholds is not to be waited for.
+func (a *app) callLost(ctx context.Context, h *home) error {
+	s, err := a.openStore(ctx, h, nil)
+	if err != nil {
+		return err
+	}
+	n, err := s.ExcuseWithheld(ctx)
+	if err := errors.Join(err, s.Close()); err != nil {
+		return explain("sync", err)
+	}
+	fmt.Fprintf(a.stderr, "called lost: what %s named\n", count(n, "statement"))
+	return nil
+}
+
 // syncHome syncs by itself, or through the agent that runs.
-func (a *app) syncHome(ctx context.Context, h *home, p *progress) (*agent.Status, error) {
+func (a *app) syncHome(ctx context.Context, h *home, p *progress, prove bool) (*agent.Status, error) {
 	for {
 		l, err := takeLock(h.dir, "sync")
 		if err == nil {
 			defer l.release()
 			h.lock = l
-			last, err := a.syncHere(ctx, h, p)
+			last, err := a.syncHere(ctx, h, p, prove)
 			if errors.Is(err, localstore.ErrDamaged) {
 				p.clear()
 				if err := a.salvage(ctx, h, err); err != nil {
 					return last, err
 				}
-				return a.syncHere(ctx, h, p)
+				return a.syncHere(ctx, h, p, prove)
 			}
 			return last, err
 		}
@@ -98,7 +124,7 @@ func (a *app) syncHome(ctx context.Context, h *home, p *progress) (*agent.Status
 		if !errors.As(err, &held) {
 			return nil, lockError(h, err)
 		}
-		last, err := syncThere(ctx, h, p)
+		last, err := syncThere(ctx, h, p, prove)
 		if !errors.Is(err, agent.ErrNoAgent) {
 			return last, err
 		}
@@ -117,12 +143,16 @@ const lockPause = 100 * time.Millisecond
 
 // syncThere syncs through the agent that runs. The error wraps agent.ErrNoAgent
 // if there is none.
-func syncThere(ctx context.Context, h *home, p *progress) (last *agent.Status, err error) {
+func syncThere(ctx context.Context, h *home, p *progress, prove bool) (last *agent.Status, err error) {
 	client, err := agent.Connect(ctx, h.dir)
 	if err != nil {
 		return nil, err
 	}
-	err = client.Sync(ctx, func(st agent.Status) {
+	sync := client.Sync
+	if prove {
+		sync = client.SyncProve
+	}
+	err = sync(ctx, func(st agent.Status) {
 		last = &st
 		p.show("%s", progressText(&st))
 	})
@@ -132,7 +162,7 @@ func syncThere(ctx context.Context, h *home, p *progress) (last *agent.Status, e
 	return last, err
 }
 
-func (a *app) syncHere(ctx context.Context, h *home, p *progress) (last *agent.Status, err error) {
+func (a *app) syncHere(ctx context.Context, h *home, p *progress, prove bool) (last *agent.Status, err error) {
 	s, err := a.openStore(ctx, h, nil)
 	if err != nil {
 		return nil, err
@@ -145,6 +175,9 @@ func (a *app) syncHere(ctx context.Context, h *home, p *progress) (last *agent.S
 	ag, err := h.newAgent(s, h.dir, nil)
 	if err != nil {
 		return nil, err
+	}
+	if prove {
+		ag.Prove()
 	}
 	err = ag.SyncOnce(ctx, func(st agent.Status) {
 		last = &st

@@ -163,6 +163,9 @@ func (h *handset) proven() error {
 	if err != nil {
 		return err
 	}
+	if len(st.Withheld) > 0 {
+		return fmt.Errorf("%s says that the cloud withholds, when all have synced: %+v", h.name, st.Withheld)
+	}
 	for kind, k := range st.Kinds {
 		if k.Unsynced > 0 || k.Digest != k.Cloud.Digest || k.Cloud.ProvenAt.IsZero() && k.Digest.Count > 0 {
 			return fmt.Errorf("I2: %s does not call %s in sync: %+v", h.name, kind, k)

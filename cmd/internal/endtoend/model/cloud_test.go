@@ -99,6 +99,12 @@ func (c *place) scan() error {
 			return err
 		}
 		rid, vid := record.ID(id), record.VersionID(version)
+		if kind == record.Witness { // what devices state is no data of a person
+			d := c.kinds[kind]
+			d.Add(vid)
+			c.kinds[kind] = d
+			continue
+		}
 		if c.corrupted {
 			if _, err := c.w.keys.OpenVersion(seal.Sealed{Header: header, Body: body}); err != nil {
 				c.damaged[vid] = true
