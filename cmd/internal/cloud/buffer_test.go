@@ -28,3 +28,12 @@ func (l *lockedBuffer) Bytes() []byte {
 	defer l.mu.Unlock()
 	return bytes.Clone(l.b.Bytes())
 }
+
+// Take returns what was written and empties the buffer.
+func (l *lockedBuffer) Take() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := bytes.Clone(l.b.Bytes())
+	l.b.Reset()
+	return b
+}

@@ -75,7 +75,13 @@ const (
 	unauthenticatedBytes = 32 << 10
 
 	// smallBytes is the largest message that counts as part of its session.
-	smallBytes = 16 << 10
+	smallBytes = 4 << 10
+	// commitBytesLeast is what a small commit counts: as many as make two groups of
+	// the store may be under way.
+	commitBytesLeast = 8 << 10
+	// commitBytesEach is what one account may have under way: a device that waits
+	// for each ack has a fair share beside fifty that do not wait for each other.
+	commitBytesEach = 512 << 10
 	// receiveBytes is what a larger one may take while it comes and is decoded.
 	receiveBytes = 2 * syncproto.MessageBytesMax
 	// sendBytes is what an answer may take that is read from the store and sent.
@@ -131,7 +137,7 @@ func (l Limits) Filled() (Limits, error) {
 // together.
 func (l Limits) receive() int64 { return max(l.Memory/8, 4*receiveBytes) }
 func (l Limits) send() int64    { return max(l.Memory/8, 4*sendBytes) }
-func (l Limits) commit() int64  { return min(max(l.Memory/64, 1<<20), 4<<20) }
+func (l Limits) commit() int64  { return min(max(l.Memory/128, 1<<20), 2<<20) }
 
 // Apply tells Go's garbage collector of the memory limit, unless GOMEMLIMIT does.
 // A part is left for what Go does not count: SQLite's pages and the program.

@@ -43,7 +43,7 @@ func (c *session) store(bytes int, write func() error) error {
 	if wait := c.server.reseeds.write(account, bytes, time.Now()); wait > 0 {
 		return &waitError{wait}
 	}
-	turn, err := c.server.committing.take(c.ctx, account, max(int64(bytes), smallBytes), bytes)
+	turn, err := c.server.committing.take(c.ctx, account, max(int64(bytes), commitBytesLeast), bytes)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,6 @@ func (r *reseeds) write(account seal.Account, bytes int, now time.Time) time.Dur
 			}
 		}
 		if len(r.placed) >= r.places {
-			b.bytes, b.last = 0, now
 			return r.wait(b, now)
 		}
 		r.placed[b], b.since = true, now

@@ -114,7 +114,7 @@ func New(c Config) (*Server, error) {
 	l := c.Limits
 	s := &Server{conf: c, hub: newHub(), rosters: newRosters(c.Store), mailboxes: newMailboxes(), metrics: newMetrics(), draining: make(chan struct{}), sessions: map[*session]bool{},
 		receiving: newFair(l.receive(), max(l.receive()/8, receiveBytes)), sending: newFair(l.send(), max(l.send()/8, sendBytes)),
-		committing: newFair(l.commit(), l.commit()), reseeds: newReseeds(l.Reseeds, l.BulkQuiet), turns: turns{least: busyLeast}}
+		committing: newFair(l.commit(), max(l.commit()/4, commitBytesEach)), reseeds: newReseeds(l.Reseeds, l.BulkQuiet), turns: turns{least: busyLeast}}
 	if len(c.Origins) == 0 {
 		return nil, fmt.Errorf("new server: %w", ErrOrigins)
 	}

@@ -42,6 +42,8 @@ var drills = []drill{
 	{"clock", "clocks at 1970, 2038 and jumping, on handsets and cloud: no effect on what wins", drillClock},
 	{"year", "a handset returns after a year: no edit of it is dropped, nothing it still has returns from the dead", drillYear},
 	{"brake", "an app deletes or empties all contacts: held on the way out and on the way in, and undone everywhere", drillBrake},
+	{"overrun", "all handsets return at once to an empty cloud: waits, fair shares, live edits meanwhile, memory within its limit", drillOverrun},
+	{"flood", "strangers, idle sessions, messages that do not end, giant frames: memory bounded, honest devices served", drillFlood},
 	{"rollback", "an app and another handset change hundreds of records: rolled back on one, undone everywhere", drillRollback},
 	{"backup", "a back-up restored on a handset without network, and after everything else is lost", drillBackup},
 	{"cloudbackup", "a back-up of the serving cloud, proven, restored; a damaged one is refused", drillCloudBackup},

@@ -33,6 +33,8 @@ func (f *limitFlags) add(fl *pflag.FlagSet) {
 		fmt.Sprintf("of these not authenticated, 0 without bound (default %d, on loopback 0)", cloud.AddressUnauthenticatedPublic))
 	fl.IntVar(&f.counts.AddressRate, "address-rate", 0,
 		fmt.Sprintf("new connections of one address in a second, 0 without bound (default %d, on loopback 0)", cloud.AddressRatePublic))
+	fl.DurationVar(&f.counts.AuthTime, "auth-time", cloud.AuthTimeDefault, "time in which a connection must have authenticated")
+	fl.DurationVar(&f.counts.MessageGrace, "message-grace", cloud.MessageGraceDefault, "time in which a message that began must be whole, and a second more for each KiB")
 	fl.StringArrayVar(&f.trustedProxy, "trusted-proxy", nil, "address or network of a reverse proxy whose X-Forwarded-For is believed")
 }
 
