@@ -29,13 +29,13 @@ const (
 	// HeaderBytesMax bounds the header of a sealed version: a full vector and
 	// a full list of chunk ids.
 	HeaderBytesMax = seal.HeaderBytesMax
-	// BodyBytesMax bounds nonce and ciphertext of a sealed version.
+	// BodyBytesMax bounds the end of the nonce and the ciphertext of a sealed version.
 	BodyBytesMax = seal.VersionLengthMax + seal.Overhead
 	// ChunkBytes is the size of every chunk's plaintext but a blob's last.
 	ChunkBytes = seal.ChunkBytes
 	// ChunkHeaderBytesMax bounds the header of a sealed chunk.
 	ChunkHeaderBytesMax = 128
-	// ChunkBodyBytesMax bounds nonce and ciphertext of a sealed chunk.
+	// ChunkBodyBytesMax bounds the end of the nonce and the ciphertext of a sealed chunk.
 	ChunkBodyBytesMax = seal.ChunkLengthMax + seal.Overhead
 
 	// PushRecordsMax bounds the versions in one push.

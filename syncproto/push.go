@@ -1,7 +1,7 @@
 package syncproto
 
 // SealedVersion is one version as the cloud holds it: the header it can read,
-// and nonce and ciphertext it can not.
+// and a body that it can not.
 type SealedVersion struct {
 	Header []byte `cbor:"1,keyasint"`
 	Body   []byte `cbor:"2,keyasint"`

@@ -192,7 +192,7 @@ func makePush(t testing.TB) []vector {
 	good := SealedVersion{Header: s.Header, Body: s.Body}
 	push := func(vs ...SealedVersion) Message { return &Push{ID: 1, Versions: vs} }
 	future := SealedVersion{Header: bytes.Clone(s.Header), Body: s.Body}
-	future.Header[1] = 2
+	future.Header[0]++
 	m.message("push", push(good), taken("commit"))
 	m.message("push of a forged body", push(SealedVersion{Header: s.Header, Body: flip(s.Body, len(s.Body)-1)}), taken("commit"))
 	m.message("push of another record's id", push(SealedVersion{Header: bytes.Replace(s.Header, vectorRecord[:], make([]byte, 16), 1), Body: s.Body}), taken("commit"))
@@ -211,7 +211,7 @@ func makePush(t testing.TB) []vector {
 	m.raw("push with keys out of order", rawBody(TypePush, "a2 02 81 a2 01 41 01 02 41 01 01 01"), closed(CodeBadMessage))
 	m.raw("push with null for its versions", rawBody(TypePush, "a2 01 01 02 f6"), closed(CodeBadMessage))
 	m.raw("push that claims 2^32 versions", rawBody(TypePush, "a2 01 01 02 9a ff ff ff ff"), closed(CodeBadMessage))
-	m.filled("push of a body one over", rawBody(TypePush, "a2 01 01 02 81 a2 01 41 01 02 5a 00 03 c0 2b"), BodyBytesMax+1, closed(CodeTooLarge))
+	m.filled("push of a body one over", rawBody(TypePush, "a2 01 01 02 81 a2 01 41 01 02 5a 00 03 c0 1b"), BodyBytesMax+1, closed(CodeTooLarge))
 	m.filled("a message of 393,216 bytes", rawBody(TypePush, "a0"), MessageBytesMax-3, closed(CodeBadMessage))
 	m.filled("a message of 393,217 bytes", rawBody(TypePush, "a0"), MessageBytesMax-2, closed(CodeTooLarge))
 	m.state = "open, stale claim"
@@ -270,7 +270,7 @@ func makeChunks(t testing.TB) []vector {
 	m.message("chunk cut short", &Chunk{Header: s.Header, Body: cut(s.Body)}, closed(CodeBadChunk))
 	m.message("chunk without a body", &Chunk{Header: s.Header, Body: []byte{}}, closed(CodeBadMessage))
 	m.message("chunk with a header of 129 bytes", &Chunk{Header: make([]byte, 129), Body: s.Body}, closed(CodeTooLarge))
-	m.filled("chunk with a body one over", rawBody(TypeChunk, "a2 01 41 01 02 5a 00 01 00 2b"), ChunkBodyBytesMax+1, closed(CodeTooLarge))
+	m.filled("chunk with a body one over", rawBody(TypeChunk, "a2 01 41 01 02 5a 00 01 00 1b"), ChunkBodyBytesMax+1, closed(CodeTooLarge))
 	m.message("want", &Want{ID: 1, Chunks: ids}, taken(""))
 	m.message("want of nothing", &Want{ID: 1}, closed(CodeBadMessage))
 	m.state = "open, stale claim"

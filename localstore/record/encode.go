@@ -102,7 +102,7 @@ func Encode(v *Version) ([]byte, error) {
 	}
 	b := make([]byte, 0, 16+16*len(v.Vector)+len(flags)+len(names)+len(details)+text)
 	b = append(b, formatCanonical)
-	b = appendVector(b, v.Vector)
+	b = v.Vector.Append(b)
 	b = binary.AppendUvarint(b, uint64(len(flags)))
 	b = append(append(append(b, flags...), names...), details...)
 	for _, k := range keys {
@@ -117,6 +117,11 @@ func Encode(v *Version) ([]byte, error) {
 		return nil, &LimitError{"bytes in one record", len(b), EncodedBytesMax}
 	}
 	return b, nil
+}
+
+// Head is how the canonical encoding of every version with this vector begins.
+func Head(v Vector) []byte {
+	return v.Append(append(make([]byte, 0, 16+16*len(v)), formatCanonical))
 }
 
 // keyForm returns how a key is written beside the line of its first entry, and
@@ -143,15 +148,6 @@ var beforeFirst = Entry{Pos: math.MaxUint32}
 // follows reports whether e's dot is the one after prev's.
 func (e *Entry) follows(prev *Entry) bool {
 	return e.Dot.Replica == prev.Dot.Replica && e.Dot.Counter == prev.Dot.Counter+1 && prev.Dot.Counter > 0
-}
-
-func appendVector(b []byte, v Vector) []byte {
-	b = binary.AppendUvarint(b, uint64(len(v)))
-	for _, r := range v.Replicas() {
-		b = append(b, r[:]...)
-		b = binary.AppendUvarint(b, v[r])
-	}
-	return b
 }
 
 // appendDetail writes what an entry has beside its key and line.
@@ -181,7 +177,7 @@ func appendDetail(b []byte, e, prev *Entry, replica uint64, vector Vector) (flag
 		}
 	}
 	if e.Seen != nil {
-		b = appendVector(b, e.Seen)
+		b = e.Seen.Append(b)
 	}
 	return flags, b
 }

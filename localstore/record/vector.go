@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -112,4 +113,15 @@ func CheckPush(v Vector, own ReplicaID, counter uint64, received Vector) error {
 // leaves the device.
 type Minter interface {
 	Next() Dot
+}
+
+// Append appends the vector as the canonical encoding has it (SPEC.md section
+// "Merge"): the number of its entries, then each replica, ascending, and its counter.
+func (v Vector) Append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(v)))
+	for _, r := range v.Replicas() {
+		b = append(b, r[:]...)
+		b = binary.AppendUvarint(b, v[r])
+	}
+	return b
 }

@@ -92,7 +92,7 @@ func compress(kind record.Kind, encoded []byte) (payload []byte, dictionary uint
 func newEncoder(dictionary uint64) *encoder {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderDict(dictBytes(dictionary)),
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true),
 		zstd.WithWindowSize(256<<10), // the largest version, once

@@ -195,6 +195,7 @@ type forger struct {
 	k       *Keys
 	id      record.ID
 	encoded []byte
+	rest    []byte // of encoded, behind what the header has
 	header  Header
 }
 
@@ -206,7 +207,8 @@ func newForger(t *testing.T) *forger {
 	}
 	s := secretOf(1)
 	f := &forger{k: NewKeys(s.Account(), s.Data()), id: record.ID{5}, encoded: enc}
-	f.header = Header{Format: 1, Kind: record.Contacts, ID: f.id, Vector: v.Vector, Chunks: v.Chunks()}
+	f.rest = enc[len(record.Head(v.Vector)):]
+	f.header = Header{Format: FormatVersion, Kind: record.Contacts, ID: f.id, Vector: v.Vector, Chunks: v.Chunks()}
 	return f
 }
 
@@ -219,7 +221,7 @@ func (f *forger) with(dictionary uint64, encoded, payload []byte, change func(*H
 	if change != nil {
 		change(&h)
 	}
-	return f.k.seal(f.k.version, contextVersion, h.marshal(), plain)
+	return f.k.seal(f.k.version, contextVersion, h.VersionID, h.marshal(), plain)
 }
 
 // plainly seals a frame of the forger's own.
@@ -227,7 +229,7 @@ func (f *forger) plainly(plain []byte) Sealed {
 	h := f.header
 	h.Length = len(plain)
 	h.VersionID = f.k.VersionID(h.Kind, h.ID, f.encoded)
-	return f.k.seal(f.k.version, contextVersion, h.marshal(), plain)
+	return f.k.seal(f.k.version, contextVersion, h.VersionID, h.marshal(), plain)
 }
 
 func TestGoldenSealedVersions(t *testing.T) {
@@ -257,42 +259,45 @@ func TestGoldenSealedVersions(t *testing.T) {
 		last := &made[len(made)-1]
 		last.Kind, last.Record, last.Encoding = string(c.kind), f.id.String(), hex.EncodeToString(enc)
 	}
-	good := f.with(0, f.encoded, f.encoded, nil)
+	good := f.with(0, f.encoded, f.rest, nil)
 	add("stored without compression", opens, good)
 	last := &made[len(made)-1]
 	last.Kind, last.Record, last.Encoding = "contacts", f.id.String(), hex.EncodeToString(f.encoded)
 
-	frame, dictionary := compress(record.Contacts, f.encoded)
-	other, _ := compress(record.Events, f.encoded)
+	frame, dictionary := compress(record.Contacts, f.rest)
+	other, _ := compress(record.Events, f.rest)
 	add("any dictionary for any kind", opens, f.with(dictEvents, f.encoded, other, nil))
 	last = &made[len(made)-1]
 	last.Kind, last.Record, last.Encoding = "contacts", f.id.String(), hex.EncodeToString(f.encoded)
 
 	bad := func(name string, s Sealed) { add(name, doesNot, s) }
-	bad("wrong version id", f.with(0, f.encoded, f.encoded, func(h *Header) { h.VersionID[0]++ }))
-	bad("wrong vector", f.with(0, f.encoded, f.encoded, func(h *Header) { h.Vector = record.Vector{{1}: 99} }))
-	bad("called dead", f.with(0, f.encoded, f.encoded, func(h *Header) { h.Flags = FlagDead }))
-	bad("unknown flag", f.with(0, f.encoded, f.encoded, func(h *Header) { h.Flags = 2 }))
-	bad("a chunk left out", f.with(0, f.encoded, f.encoded, func(h *Header) { h.Chunks = h.Chunks[:1] }))
-	bad("format 0", f.with(0, f.encoded, f.encoded, func(h *Header) { h.Format = 0 }))
-	bad("format 2", f.with(0, f.encoded, f.encoded, func(h *Header) { h.Format = 2 }))
-	bad("wrong length", f.with(0, f.encoded, f.encoded, func(h *Header) { h.Length += 32 }))
+	bad("wrong version id", f.with(0, f.encoded, f.rest, func(h *Header) { h.VersionID[0]++ }))
+	bad("wrong vector", f.with(0, f.encoded, f.rest, func(h *Header) { h.Vector = record.Vector{{1}: 99} }))
+	bad("called dead", f.with(0, f.encoded, f.rest, func(h *Header) { h.Flags = FlagDead }))
+	bad("unknown flag", f.with(0, f.encoded, f.rest, func(h *Header) { h.Flags = 2 }))
+	bad("a chunk left out", f.with(0, f.encoded, f.rest, func(h *Header) { h.Chunks = h.Chunks[:1] }))
+	bad("format 1", f.with(0, f.encoded, f.rest, func(h *Header) { h.Format = 1 }))
+	bad("format 3", f.with(0, f.encoded, f.rest, func(h *Header) { h.Format = 3 }))
+	bad("the vector in the payload, too", f.with(0, f.encoded, f.encoded, nil))
+	bad("wrong length", f.with(0, f.encoded, f.rest, func(h *Header) { h.Length += 32 }))
 	bad("unknown dictionary", f.with(6, f.encoded, frame, nil))
 	bad("frame of another dictionary", f.with(dictionary+1, f.encoded, frame, nil))
 	bad("two frames", f.with(dictionary, f.encoded, slices.Concat(frame, []byte(frameMagic), frame), nil))
 	bad("a skippable frame behind", f.with(dictionary, f.encoded, slices.Concat(frame, []byte{0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0}), nil))
 	bad("frame cut short", f.with(dictionary, f.encoded, frame[:len(frame)-1], nil))
-	bad("not canonical", f.with(0, append(bytes.Clone(f.encoded), 0), append(bytes.Clone(f.encoded), 0), nil))
-	bad("more padding than the rule gives", f.plainly(append(append([]byte{byte(padded(len(f.encoded)) - len(f.encoded) + 32)}, f.encoded...), make([]byte, padded(len(f.encoded))-len(f.encoded)+32)...)))
-	dirty := pad(f.encoded)
+	bad("not canonical", f.with(0, append(bytes.Clone(f.encoded), 0), append(bytes.Clone(f.rest), 0), nil))
+	bad("more padding than the rule gives", f.plainly(append(append([]byte{byte(padded(len(f.rest)) - len(f.rest) + 32)}, f.rest...), make([]byte, padded(len(f.rest))-len(f.rest)+32)...)))
+	dirty := pad(f.rest)
 	dirty[len(dirty)-1] = 1
 	bad("padding that is not zero", f.plainly(dirty))
 	ad := f.k.associated(contextVersion, good.Header)
-	nonce := bytes.Repeat([]byte{7}, 24)
-	bad("another nonce", Sealed{good.Header, f.k.version.Seal(bytes.Clone(nonce), nonce, pad(f.encoded), ad)})
-	long := append([]byte{0x99, 0x18, 1}, good.Header[2:]...)
-	bad("header in another encoding", f.k.seal(f.k.version, contextVersion, append([]byte{0x89, 0x18, 1}, good.Header[2:]...), pad(f.encoded)))
-	bad("header too long", f.k.seal(f.k.version, contextVersion, long, pad(f.encoded)))
+	id := f.k.VersionID(record.Contacts, f.id, f.encoded)
+	tail := bytes.Repeat([]byte{7}, nonceTailBytes)
+	bad("another nonce", Sealed{good.Header, f.k.version.Seal(bytes.Clone(tail), append(id[:], tail...), pad(f.rest), ad)})
+	bad("a nonce of another id", f.k.seal(f.k.version, contextVersion, [16]byte{1}, good.Header, pad(f.rest)))
+	bad("a number in a longer form", f.k.seal(f.k.version, contextVersion, id, append([]byte{0x80 | FormatVersion, 0}, good.Header[1:]...), pad(f.rest)))
+	bad("a known kind by its name", f.k.seal(f.k.version, contextVersion, id, slices.Concat(good.Header[:1], []byte{0, 8}, []byte("contacts"), good.Header[2:]), pad(f.rest)))
+	bad("header too long", f.k.seal(f.k.version, contextVersion, id, append(bytes.Clone(good.Header), 0), pad(f.rest)))
 	bad("body cut short", Sealed{good.Header, good.Body[:len(good.Body)-1]})
 	bad("no body", Sealed{good.Header, nil})
 	bad("no header", Sealed{nil, good.Body})
@@ -338,13 +343,13 @@ func TestGoldenSealedChunks(t *testing.T) {
 	zeros := make([]byte, 100)
 	add("zeros", opens, seal(zeros), zeros)
 	with := func(plain []byte, h ChunkHeader) Sealed {
-		return f.k.seal(f.k.chunk, contextChunk, h.marshal(), pad(plain))
+		return f.k.seal(f.k.chunk, contextChunk, h.ID, h.marshal(), pad(plain))
 	}
-	add("wrong id", doesNot, with(zeros, ChunkHeader{1, record.ChunkID{1}, len(pad(zeros))}), nil)
-	add("format 2", doesNot, with(zeros, ChunkHeader{2, f.k.ChunkID(zeros), len(pad(zeros))}), nil)
-	add("empty", doesNot, with(nil, ChunkHeader{1, f.k.ChunkID(nil), len(pad(nil))}), nil)
+	add("wrong id", doesNot, with(zeros, ChunkHeader{FormatVersion, record.ChunkID{1}, len(pad(zeros))}), nil)
+	add("format 1", doesNot, with(zeros, ChunkHeader{1, f.k.ChunkID(zeros), len(pad(zeros))}), nil)
+	add("empty", doesNot, with(nil, ChunkHeader{FormatVersion, f.k.ChunkID(nil), len(pad(nil))}), nil)
 	big := make([]byte, ChunkBytes+1)
-	s := with(big, ChunkHeader{1, f.k.ChunkID(big), len(pad(big))})
+	s := with(big, ChunkHeader{FormatVersion, f.k.ChunkID(big), len(pad(big))})
 	if _, _, err := f.k.OpenChunk(s); err != ErrOpen {
 		t.Error("a chunk over the limit opens")
 	}

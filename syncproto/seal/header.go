@@ -1,13 +1,17 @@
 package seal
 
 import (
+	"encoding/binary"
 	"errors"
+	"slices"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"sidekeep/localstore/record"
 )
 
 // Sealed is a sealed version or chunk as it travels: the header in clear, and
-// the nonce followed by the ciphertext. The header is authenticated with it.
+// the end of the nonce followed by the ciphertext. The header is authenticated with it.
 type Sealed struct {
 	Header []byte
 	Body   []byte
@@ -32,9 +36,9 @@ func (h *Header) Dead() bool { return h.Flags&FlagDead != 0 }
 // FlagDead says that the version is a tombstone that nothing outlives.
 const FlagDead = 1
 
-// FormatVersion is the only format of a sealed version or chunk so far.
-// An older or newer one is refused.
-const FormatVersion = 1
+// FormatVersion is the only format of a sealed version or chunk that is read or
+// written; an older or newer one is refused. Format 1 was never released.
+const FormatVersion = 2
 
 // Limits of headers and bodies.
 const (
@@ -42,65 +46,97 @@ const (
 	HeaderBytesMax   = 72 << 10                            // ChunksMax chunk ids, VectorMax vector entries, and the rest
 )
 
-// Overhead is how much longer a body is than its padded plaintext: nonce and tag.
-const Overhead = 24 + 16
+// Overhead is how much longer a body is than its padded plaintext: the part of
+// the nonce that does not stand in the header, and the tag.
+const Overhead = nonceTailBytes + chacha20poly1305.Overhead
+
+// nonceTailBytes of a nonce travel with the body; the rest is the id in the header.
+const nonceTailBytes = chacha20poly1305.NonceSizeX - 16
 
 // ErrHeader is the error of ParseHeader and ParseChunkHeader.
 var ErrHeader = errors.New("bad header")
 
-// marshal returns the header as it travels: SPEC.md "Sealing", sealed-version-header.
+// kindCodes are the kinds that a header names by one byte, their place in the
+// list plus one. The list only ever grows.
+var kindCodes = []record.Kind{record.Contacts, record.Events, record.Notes, record.Tasks, record.Pictures}
+
+// marshal returns the header as it travels: SPEC.md "Sealing", version-header.
 func (h *Header) marshal() []byte {
-	b := make([]byte, 0, 96+len(h.Vector)*16+len(h.Chunks)*17)
-	b = appendHead(b, majorArray, 9)
-	b = appendUint(b, h.Format)
-	b = appendText(b, string(h.Kind))
-	b = appendBytes(b, h.ID[:])
-	b = appendBytes(b, h.VersionID[:])
-	b = appendHead(b, majorMap, uint64(len(h.Vector)))
-	for _, r := range h.Vector.Replicas() {
-		b = appendBytes(b, r[:])
-		b = appendUint(b, h.Vector[r])
+	b := make([]byte, 0, 64+len(h.Vector)*16+len(h.Chunks)*16)
+	b = binary.AppendUvarint(b, h.Format)
+	if code := slices.Index(kindCodes, h.Kind) + 1; code > 0 {
+		b = append(b, byte(code))
+	} else {
+		b = append(b, 0, byte(len(h.Kind)))
+		b = append(b, h.Kind...)
 	}
-	b = appendUint(b, h.Flags)
-	b = appendUint(b, h.Dictionary)
-	b = appendHead(b, majorArray, uint64(len(h.Chunks)))
+	b = append(append(b, h.ID[:]...), h.VersionID[:]...)
+	b = h.Vector.Append(b)
+	b = binary.AppendUvarint(b, h.Flags)
+	b = binary.AppendUvarint(b, h.Dictionary)
+	b = binary.AppendUvarint(b, uint64(len(h.Chunks)))
 	for i := range h.Chunks {
-		b = appendBytes(b, h.Chunks[i][:])
+		b = append(b, h.Chunks[i][:]...)
 	}
-	return appendUint(b, uint64(h.Length))
+	return binary.AppendUvarint(b, uint64(h.Length))
 }
 
 // ParseHeader reads the header of a sealed version. It needs no key. It refuses
-// every encoding but the deterministic one, other formats, unknown flags and
+// every encoding but the one of SPEC.md, other formats, unknown flags and
 // whatever passes a limit; the error is then ErrHeader.
 func ParseHeader(b []byte) (Header, error) {
 	if len(b) > HeaderBytesMax {
 		return Header{}, ErrHeader
 	}
 	r := reader{b: b}
-	r.exactly(majorArray, 9)
-	h := Header{Format: r.uint(FormatVersion), Kind: record.Kind(r.text(record.KindBytesMax))}
-	r.fixed(h.ID[:])
-	r.fixed(h.VersionID[:])
+	h := Header{Format: r.varint(FormatVersion), Kind: r.kind()}
+	r.raw(h.ID[:])
+	r.raw(h.VersionID[:])
 	h.Vector = r.vector()
-	h.Flags = r.uint(FlagDead)
-	h.Dictionary = r.uint(1<<32 - 1)
+	h.Flags = r.varint(FlagDead)
+	h.Dictionary = r.varint(1<<32 - 1)
 	h.Chunks = r.chunks()
-	h.Length = int(r.uint(uint64(VersionLengthMax)))
+	h.Length = int(r.varint(uint64(VersionLengthMax)))
 	if !r.done() || h.Format != FormatVersion || !h.Kind.Valid() || h.Length <= padSmallest {
 		return Header{}, ErrHeader
 	}
 	return h, nil
 }
 
+// varint reads a number in its shortest form, at most most.
+func (r *reader) varint(most uint64) uint64 {
+	n, size := binary.Uvarint(r.b)
+	if r.bad || size <= 0 || size > 1 && r.b[size-1] == 0 || n > most {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+// raw reads len(to) bytes into to.
+func (r *reader) raw(to []byte) { copy(to, r.take(uint64(len(to)))) }
+
+func (r *reader) kind() record.Kind {
+	code := r.varint(uint64(len(kindCodes)))
+	if r.bad || code > 0 {
+		return kindCodes[max(code, 1)-1]
+	}
+	kind := record.Kind(r.take(r.varint(record.KindBytesMax)))
+	if slices.Contains(kindCodes, kind) {
+		r.bad = true
+	}
+	return kind
+}
+
 func (r *reader) vector() record.Vector {
-	n := r.count(majorMap, record.VectorMax)
+	n := r.varint(record.VectorMax)
 	v := make(record.Vector, n)
 	var last record.ReplicaID
 	for i := range n {
 		var id record.ReplicaID
-		r.fixed(id[:])
-		c := r.uint(record.CounterMax)
+		r.raw(id[:])
+		c := r.varint(record.CounterMax)
 		if c == 0 || i > 0 && !ascending(last[:], id[:]) {
 			r.bad = true
 		}
@@ -110,9 +146,14 @@ func (r *reader) vector() record.Vector {
 }
 
 func (r *reader) chunks() []record.ChunkID {
-	ids := make([]record.ChunkID, r.count(majorArray, record.ChunksMax))
+	n := r.varint(record.ChunksMax)
+	if n > uint64(len(r.b))/16 {
+		r.bad = true
+		return nil
+	}
+	ids := make([]record.ChunkID, n)
 	for i := range ids {
-		r.fixed(ids[i][:])
+		r.raw(ids[i][:])
 		if i > 0 && !ascending(ids[i-1][:], ids[i][:]) {
 			r.bad = true
 		}
@@ -134,20 +175,18 @@ const ChunkBytes = 65536
 const ChunkLengthMax = padHeadMax + ChunkBytes
 
 func (h *ChunkHeader) marshal() []byte {
-	b := appendHead(make([]byte, 0, 32), majorArray, 3)
-	b = appendUint(b, h.Format)
-	b = appendBytes(b, h.ID[:])
-	return appendUint(b, uint64(h.Length))
+	b := binary.AppendUvarint(make([]byte, 0, 32), h.Format)
+	b = append(b, h.ID[:]...)
+	return binary.AppendUvarint(b, uint64(h.Length))
 }
 
 // ParseChunkHeader reads the header of a sealed chunk. It needs no key. The
 // error is ErrHeader.
 func ParseChunkHeader(b []byte) (ChunkHeader, error) {
 	r := reader{b: b}
-	r.exactly(majorArray, 3)
-	h := ChunkHeader{Format: r.uint(FormatVersion)}
-	r.fixed(h.ID[:])
-	h.Length = int(r.uint(ChunkLengthMax))
+	h := ChunkHeader{Format: r.varint(FormatVersion)}
+	r.raw(h.ID[:])
+	h.Length = int(r.varint(ChunkLengthMax))
 	if !r.done() || h.Format != FormatVersion || h.Length <= padSmallest {
 		return ChunkHeader{}, ErrHeader
 	}

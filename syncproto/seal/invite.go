@@ -152,7 +152,7 @@ func sealPost(key, nonceKey, ad, plain []byte) []byte {
 }
 
 func openPost(key, nonceKey, ad, sealed []byte) ([]byte, error) {
-	if len(sealed) < Overhead {
+	if len(sealed) < chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
 		return nil, ErrOpen
 	}
 	n := sealed[:chacha20poly1305.NonceSizeX]

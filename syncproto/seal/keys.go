@@ -82,16 +82,16 @@ func (k *Keys) BackupPassphrase() string { return hex.EncodeToString(k.bk[:16]) 
 // Format prints "(secret)", whatever the verb.
 func (k *Keys) Format(f fmt.State, _ rune) { redact(f) }
 
-// nonceOf makes the nonce of a sealed item from all that is sealed (SPEC.md
-// "Sealing"): no need of randomness, and repeats are byte for byte equal.
-func (k *Keys) nonceOf(ad, plain []byte) []byte {
+// nonceTail makes the end of the nonce of a sealed item from all that is sealed
+// (SPEC.md "Sealing"): no need of randomness, and repeats are byte for byte equal.
+func (k *Keys) nonceTail(ad, plain []byte) []byte {
 	h := hmac.New(sha256.New, k.nonce)
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(len(ad)))
 	h.Write(n[:])
 	h.Write(ad)
 	h.Write(plain)
-	return h.Sum(nil)[:chacha20poly1305.NonceSizeX]
+	return h.Sum(nil)[:nonceTailBytes]
 }
 
 // idHash is HMAC-SHA256 over length-prefixed fields.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"sidekeep/localstore/record"
 )
 
@@ -39,11 +37,11 @@ func (k *Keys) SealVersion(kind record.Kind, id record.ID, v *record.Version) (S
 	if v.Dead() {
 		h.Flags |= FlagDead
 	}
-	payload, dictionary := compress(kind, encoded)
+	payload, dictionary := compress(kind, encoded[len(record.Head(v.Vector)):])
 	h.Dictionary = dictionary
 	plain := pad(payload)
 	h.Length = len(plain)
-	return k.seal(k.version, contextVersion, h.marshal(), plain), nil
+	return k.seal(k.version, contextVersion, h.VersionID, h.marshal(), plain), nil
 }
 
 // OpenVersion opens a sealed version, and checks all that its header says
@@ -53,11 +51,12 @@ func (k *Keys) OpenVersion(s Sealed) (Opened, error) {
 	if err != nil || len(s.Body) != h.Length+Overhead {
 		return Opened{}, ErrOpen
 	}
-	payload, ok := k.open(k.version, contextVersion, s)
+	payload, ok := k.open(k.version, contextVersion, h.VersionID, s)
 	if !ok {
 		return Opened{}, ErrOpen
 	}
-	encoded, ok := decompress(h.Dictionary, payload)
+	rest, ok := decompress(h.Dictionary, payload)
+	encoded := append(record.Head(h.Vector), rest...)
 	if !ok || k.VersionID(h.Kind, h.ID, encoded) != h.VersionID {
 		return Opened{}, ErrOpen
 	}
@@ -75,7 +74,7 @@ func (k *Keys) SealChunk(plain []byte) (Sealed, error) {
 	}
 	p := pad(plain)
 	h := ChunkHeader{Format: FormatVersion, ID: k.ChunkID(plain), Length: len(p)}
-	return k.seal(k.chunk, contextChunk, h.marshal(), p), nil
+	return k.seal(k.chunk, contextChunk, h.ID, h.marshal(), p), nil
 }
 
 // OpenChunk opens a sealed chunk and returns its id, recomputed, and its bytes.
@@ -85,7 +84,7 @@ func (k *Keys) OpenChunk(s Sealed) (record.ChunkID, []byte, error) {
 	if err != nil || len(s.Body) != h.Length+Overhead {
 		return record.ChunkID{}, nil, ErrOpen
 	}
-	plain, ok := k.open(k.chunk, contextChunk, s)
+	plain, ok := k.open(k.chunk, contextChunk, h.ID, s)
 	if !ok || len(plain) == 0 || k.ChunkID(plain) != h.ID {
 		return record.ChunkID{}, nil, ErrOpen
 	}
@@ -97,21 +96,23 @@ func (k *Keys) associated(context string, header []byte) []byte {
 	return slices.Concat([]byte(context), k.account[:], header)
 }
 
-func (k *Keys) seal(a cipher.AEAD, context string, header, plain []byte) Sealed {
+// seal seals plain under a nonce that begins with the id of what it holds, which
+// stands in the header, and ends with a MAC of all that is sealed.
+func (k *Keys) seal(a cipher.AEAD, context string, id [16]byte, header, plain []byte) Sealed {
 	ad := k.associated(context, header)
-	nonce := k.nonceOf(ad, plain)
-	body := make([]byte, chacha20poly1305.NonceSizeX, len(plain)+Overhead)
-	copy(body, nonce)
-	return Sealed{header, a.Seal(body, nonce, plain, ad)}
+	tail := k.nonceTail(ad, plain)
+	body := make([]byte, nonceTailBytes, len(plain)+Overhead)
+	copy(body, tail)
+	return Sealed{header, a.Seal(body, append(id[:], tail...), plain, ad)}
 }
 
 // open returns the payload of s without padding. A nonce that is not the one
 // that sealing makes is refused: one plaintext has one sealed form.
-func (k *Keys) open(a cipher.AEAD, context string, s Sealed) ([]byte, bool) {
+func (k *Keys) open(a cipher.AEAD, context string, id [16]byte, s Sealed) ([]byte, bool) {
 	ad := k.associated(context, s.Header)
-	nonce, ciphertext := s.Body[:chacha20poly1305.NonceSizeX], s.Body[chacha20poly1305.NonceSizeX:]
-	plain, err := a.Open(nil, nonce, ciphertext, ad)
-	if err != nil || !bytes.Equal(nonce, k.nonceOf(ad, plain)) {
+	tail, ciphertext := s.Body[:nonceTailBytes], s.Body[nonceTailBytes:]
+	plain, err := a.Open(nil, append(id[:], tail...), ciphertext, ad)
+	if err != nil || !bytes.Equal(tail, k.nonceTail(ad, plain)) {
 		return nil, false
 	}
 	return unpad(plain)

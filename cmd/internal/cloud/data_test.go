@@ -31,7 +31,7 @@ func TestRejectsAreSingle(t *testing.T) {
 	short := good
 	short.Body = good.Body[1:]
 	future := syncproto.SealedVersion{Header: bytes.Clone(good.Header), Body: good.Body}
-	future.Header[1] = 2 // the format
+	future.Header[0]++ // the format
 	noise := syncproto.SealedVersion{Header: []byte("noise"), Body: []byte("noise")}
 	ack := a.push(noise, good, short, future)
 	want := []syncproto.Reject{{Index: 0, Code: syncproto.CodeBadHeader}, {Index: 2, Code: syncproto.CodeBadHeader}, {Index: 3, Code: syncproto.CodeBadHeader}}

@@ -34,16 +34,17 @@ type plan struct {
 }
 
 var plans = []plan{
-	{record.Contacts, 1, 16 << 10, contactFile},
-	{record.Events, 2, 16 << 10, eventFile},
-	{record.Notes, 3, 16 << 10, noteFile},
-	{record.Tasks, 4, 10 << 10, taskFile},
+	{record.Contacts, 1, 32 << 10, contactFile},
+	{record.Events, 2, 32 << 10, eventFile},
+	{record.Notes, 3, 32 << 10, noteFile},
+	{record.Tasks, 4, 32 << 10, taskFile},
 	{record.Pictures, 5, 3 << 10, nil},
 }
 
 const (
 	samples = 4000
-	level   = zstd.SpeedDefault // of package seal
+	level   = zstd.SpeedFastest // of package seal
+	posStep = 8                 // between the lines of a record, as localstore has it
 	held    = 400               // samples kept from training, to choose parameters by
 )
 
@@ -141,7 +142,7 @@ func sample(g *gen, p plan) ([]byte, error) {
 	}
 	edits := make([]record.Edit, len(fields))
 	for i, f := range fields {
-		edits[i] = record.Edit{Key: f.Key, Line: f.Line, Pos: uint32(i)}
+		edits[i] = record.Edit{Key: f.Key, Line: f.Line, Pos: posStep * uint32(i+1)}
 		if blobs[f.Key] {
 			edits[i].Blob = g.blob()
 		}
@@ -152,7 +153,11 @@ func sample(g *gen, p plan) ([]byte, error) {
 		e := edits[g.IntN(len(edits))]
 		v = record.Set(v, []record.Edit{e}, m)
 	}
-	return record.Encode(v)
+	encoded, err := record.Encode(v)
+	if err != nil {
+		return nil, err
+	}
+	return encoded[len(record.Head(v.Vector)):], nil // the header has the rest
 }
 
 type minter struct {
