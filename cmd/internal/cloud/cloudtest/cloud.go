@@ -29,6 +29,7 @@ type Options struct {
 	Proxies     []netip.Prefix
 	MailboxTime time.Duration // cloud.Config's
 	TLS         *tls.Config   // nil means plain connections
+	Origins     []string      // that it believes to have beside its own
 }
 
 // Cloud is a running cloud.
@@ -86,7 +87,7 @@ func (c *Cloud) serve(ctx context.Context, l net.Listener) {
 	limits := c.opt.Limits
 	limits.Sessions = max(limits.Sessions, c.opt.SessionsMax)
 	server, err := cloud.New(cloud.Config{
-		Store: c.Store, Origins: cloud.LoopbackOrigins(l.Addr(), c.opt.TLS != nil), Admit: c.opt.Admit, Metrics: true,
+		Store: c.Store, Origins: append(cloud.LoopbackOrigins(l.Addr(), c.opt.TLS != nil), c.opt.Origins...), Admit: c.opt.Admit, Metrics: true,
 		Log: c.opt.Log, Limits: limits, Proxies: c.opt.Proxies, MailboxTime: c.opt.MailboxTime,
 	})
 	if err != nil {
