@@ -60,6 +60,15 @@ func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error 
 	if err != nil {
 		return err
 	}
+	if r != nil && r.dirty && r.hold == holdNone && r.before != nil {
+		// Minting it takes its loss out: that is judged first, with all the others.
+		if err := t.judge(r.kind, 0); err != nil {
+			return fmt.Errorf("judge deletions: %w", err)
+		}
+		if r, err = t.rowByID(in.ID); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r == nil:
 		if in.Version.Vector[m.replica] > 0 {

@@ -32,6 +32,9 @@ const (
 // id (C4). It ends the session's right to mint.
 func (s *Store) BeginClaim(ctx context.Context) (c Claim, err error) {
 	s.claimed.Store(false)
+	s.sentMu.Lock()
+	s.sent = map[record.VersionID]uint64{}
+	s.sentMu.Unlock()
 	err = s.write(ctx, false, func(t *tx) error {
 		c, err = t.beginClaim()
 		return err

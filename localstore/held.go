@@ -212,7 +212,12 @@ func (t *tx) merged(r *row, own *record.Version, in *record.Version, m *minter) 
 	if err != nil || held == nil || next == own {
 		return in, next, clashes, err
 	}
+	start := m.counter
 	got, _ = record.Join(held, in, m)
+	if m.counter != start { // it was written to: its vector must not hide writes of own that are not in it
+		got, _ = record.Join(own, held, m)
+		got, _ = record.Join(got, in, m)
+	}
 	next, _ = record.Join(own, got, m)
 	return got, next, clashes, nil
 }

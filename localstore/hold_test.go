@@ -168,3 +168,26 @@ func TestHoldEndsByEdit(t *testing.T) {
 		t.Errorf("edited elsewhere: %+v", r)
 	}
 }
+
+// What comes for some records of a mass deletion does not take the others out
+// before they are judged.
+func TestMassDeletionIsJudgedBeforeApply(t *testing.T) {
+	for _, sql := range []string{
+		"DELETE FROM contacts WHERE name < 'Name 36'",
+		"DELETE FROM contact_phones WHERE contact_id IN (SELECT id FROM contacts WHERE name < 'Name 36'); UPDATE contacts SET name = '', given_name = NULL, family_name = NULL WHERE name < 'Name 36'",
+	} {
+		dir := t.TempDir()
+		c, s := filled(t, dir, 40, Options{})
+		other := openTest(t, t.TempDir(), Options{})
+		c.sync(t, other)
+		mustShell(t, dir, sql) // of 30: Name 0 to Name 35 but Name 4 to Name 9
+		for i := 10; i < 22; i++ {
+			setLine(t, other, testHasher{}.RecordID(record.Contacts, fmt.Sprint("h", i)), "NOTE", "NOTE:elsewhere")
+		}
+		c.sync(t, other)
+		c.sync(t, s)
+		if n := held(t, s); n != 18 {
+			t.Errorf("%s: %d held", sql, n)
+		}
+	}
+}

@@ -59,13 +59,30 @@ func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, 
 		if err := record.CheckPush(o.Version.Vector, own, peers[own], peers); err != nil { // P3
 			return nil, fmt.Errorf("record %s: %w: %w", o.ID, ErrVector, err)
 		}
-		o.Order = p.ord
+		o.Order, o.held = p.ord, p.held
 		if size += bytes; size > maxBytes && len(out) > 0 {
 			break
 		}
 		out = append(out, o)
 	}
+	s.sentMu.Lock()
+	defer s.sentMu.Unlock()
+	for i := range out {
+		if c := out[i].Version.Vector[own]; c > 0 && !out[i].held {
+			s.sent[out[i].VersionID] = c
+		}
+	}
 	return out, nil
+}
+
+// acknowledged gives the highest own counter of a version that was pushed, 0 if
+// it is not known.
+func (s *Store) acknowledged(id record.VersionID) uint64 {
+	s.sentMu.Lock()
+	defer s.sentMu.Unlock()
+	c := s.sent[id]
+	delete(s.sent, id)
+	return c
 }
 
 func (s *Store) outgoingRow(c *session, n int64, held bool) (Outgoing, int, error) {
@@ -132,6 +149,8 @@ func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 				continue
 			}
 			err := errors.Join(
+				// A newer one may wait in its place: of its dots the cloud has these now (C5).
+				t.exec("UPDATE outbox SET acked = ?1 WHERE acked < ?1 AND n = (SELECT n FROM record WHERE id = ?2)", int64(s.acknowledged(ref.VersionID)), id),
 				t.exec("DELETE FROM outbox WHERE n = (SELECT n FROM record WHERE id = ? AND vid = ?)", id, ref.VersionID[:]),
 				t.exec("UPDATE held SET ord = NULL WHERE ord IS NOT NULL AND n = (SELECT n FROM record WHERE id = ?) AND vid = ?", id, ref.VersionID[:]))
 			if err != nil {

@@ -111,6 +111,9 @@ type Store struct {
 	historySeen  int64 // last change that historyBytes counts
 	historyBytes int64
 
+	sentMu sync.Mutex
+	sent   map[record.VersionID]uint64 // highest own counter of versions that were given out to be pushed; until acknowledged
+
 	claimed atomic.Bool // the session's claim was accepted: minting is allowed
 
 	wake    chan struct{}
@@ -141,6 +144,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		path:        filepath.Join(dir, FileName),
 		writing:     make(chan struct{}, 1),
 		readerSlots: make(chan struct{}, readersMax),
+		sent:        map[record.VersionID]uint64{},
 		idleReaders: make(chan *session, readersMax),
 		wake:        make(chan struct{}, 1),
 		ownClock:    ownClock,

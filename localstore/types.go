@@ -66,6 +66,8 @@ type Outgoing struct {
 	VersionID record.VersionID
 	Version   *record.Version
 	Order     int64 // place in the outbox; pass the last one to Mint to continue after it
+
+	held bool // it is held, not the record's own
 }
 
 // Incoming is a version that came from the cloud and opened under the account's keys.
