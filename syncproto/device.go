@@ -389,7 +389,7 @@ type DeviceKindView struct {
 	Own    rangeset.Digest
 	Cloud  rangeset.Digest
 	Head   Seq  // of the cloud's kind
-	Proven bool // both were equal as of Head, and the cloud says it is whole
+	Proven bool // both were equal as of Head, the cloud says it is whole, and nothing may wait to be sent
 	// Restoring says that the cloud declares the kind not to be complete yet.
 	Restoring bool
 	Fault     string // why equality was given up, "" otherwise
@@ -403,7 +403,7 @@ func (s *DeviceSession) Kinds() []DeviceKindView {
 	}
 	views := make([]DeviceKindView, len(s.kinds))
 	for i, k := range s.kinds {
-		views[i] = DeviceKindView{k.name, k.own, k.cloudDigest(), k.cloud.Head, k.equal() && !k.restoring(), k.restoring(), k.fault}
+		views[i] = DeviceKindView{k.name, k.own, k.cloudDigest(), k.cloud.Head, k.equal() && !k.restoring() && !k.again && !k.minting, k.restoring(), k.fault}
 	}
 	return views
 }
