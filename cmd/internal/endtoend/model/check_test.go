@@ -9,6 +9,7 @@ import (
 
 	"sidekeep/cmd/internal/cloudstore"
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto/seal"
 )
 
 // roundsMax is how often every handset may sync before all is at rest.
@@ -23,10 +24,25 @@ func (w *world) rest() error {
 			}
 		}
 	}
-	if err := w.cloud.reopen(nil); err != nil {
+	if err := w.cloud.whole(); err != nil {
 		return err
 	}
-	alive := w.everything()
+	// A cloud that runs on learns of lost rows when somebody misses them; of lost
+	// pieces of pictures with its daily scrub, or when it starts.
+	if w.cloud.doubted && !w.cloud.pieces && w.serial%2 == 0 {
+		if _, err := w.join(); err != nil {
+			return err
+		}
+		if _, err := w.handsets[len(w.handsets)-1].sync(rngOf(w.serial), 0, 0); err != nil {
+			return fmt.Errorf("a new handset at a cloud that lost rows: %w", err)
+		}
+	} else if err := w.cloud.reopen(nil); err != nil {
+		return err
+	}
+	alive, pieces, err := w.everything()
+	if err != nil {
+		return err
+	}
 	if err := w.settle(); err != nil {
 		return err
 	}
@@ -37,6 +53,9 @@ func (w *world) rest() error {
 		return err
 	}
 	if err := w.nothingLost(alive); err != nil {
+		return err
+	}
+	if err := w.pictures(pieces); err != nil {
 		return err
 	}
 	// A new handset gets the same, and what is damaged comes to light.
@@ -52,6 +71,9 @@ func (w *world) rest() error {
 	if err := w.nothingLost(alive); err != nil {
 		return fmt.Errorf("after a new handset joined: %w", err)
 	}
+	if err := w.pictures(pieces); err != nil {
+		return fmt.Errorf("after a new handset joined: %w", err)
+	}
 	return w.sound()
 }
 
@@ -61,7 +83,7 @@ func (w *world) decide() error {
 	for range 6 {
 		waits := false
 		for _, h := range w.handsets {
-			for _, r := range h.rows {
+			for _, r := range h.rows.records {
 				waits = waits || r.hold == 1 || r.held != nil
 			}
 			do := h.reject
@@ -82,18 +104,81 @@ func (w *world) decide() error {
 	return fmt.Errorf("I6: something is held again and again (accept %v)", accept)
 }
 
-// everything is every event that still exists somewhere, by record.
-func (w *world) everything() map[record.ID]set {
-	all := map[record.ID]set{}
+// everything is every event that still exists somewhere, by record, and every
+// piece of a picture.
+func (w *world) everything() (map[record.ID]set, map[record.ChunkID]bool, error) {
+	all, pieces := map[record.ID]set{}, map[record.ChunkID]bool{}
 	for _, h := range w.handsets {
-		for id, r := range h.rows {
+		for id, r := range h.rows.records {
 			all[id] = all[id].union(w.ledger.history(r.vid)).union(w.ledger.history(r.held))
 		}
+		maps.Copy(pieces, h.rows.chunks)
 	}
-	for id := range w.cloud.rows {
-		all[id] = all[id].union(w.cloud.history(id))
+	c := w.cloud
+	for id := range c.rows {
+		all[id] = all[id].union(c.history(id))
 	}
-	return all
+	if len(c.poison) > 0 { // what it dominates comes back
+		err := c.each("SELECT record, version FROM dominated WHERE aside = 0", func(scan func(...any) error) error {
+			var id, vid []byte
+			if err := scan(&id, &vid); err != nil {
+				return err
+			}
+			if k := w.ledger.versions[record.VersionID(vid)]; k != nil && c.hasBad(k.id) {
+				all[k.id] = all[k.id].union(k.events)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return all, pieces, c.each("SELECT header, body FROM chunk", func(scan func(...any) error) error {
+		var s seal.Sealed
+		if err := scan(&s.Header, &s.Body); err != nil {
+			return err
+		}
+		if id, _, err := w.keys.OpenChunk(s); err == nil {
+			pieces[id] = true
+		}
+		return nil
+	})
+}
+
+// pictures checks that every piece that existed anywhere, and that a record
+// refers to, is on every handset and at the cloud, and is what it should be.
+func (w *world) pictures(existed map[record.ChunkID]bool) error {
+	at := map[record.ChunkID]bool{}
+	err := w.cloud.each("SELECT chunk FROM chunk", func(scan func(...any) error) error {
+		var id []byte
+		if err := scan(&id); err != nil {
+			return err
+		}
+		at[record.ChunkID(id)] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, h := range w.handsets {
+		for id, r := range h.rows.records {
+			if r.vid == nil {
+				continue
+			}
+			for _, piece := range w.ledger.versions[*r.vid].version.Chunks() {
+				if !existed[piece] {
+					continue
+				}
+				if _, err := h.store.Chunk(w.ctx, piece); err != nil {
+					return fmt.Errorf("I1: %s lacks a piece of %s: %w", h.name, name(id), err)
+				}
+				if !at[piece] {
+					return fmt.Errorf("I1: the cloud lacks a piece of %s, which %s has", name(id), h.name)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // settle syncs all handsets in turn until nothing moves any more.
@@ -119,31 +204,31 @@ func (w *world) settle() error {
 func (w *world) equal() error {
 	first := w.handsets[0]
 	for id := range w.cloud.rows {
-		if _, ok := first.rows[id]; !ok {
+		if _, ok := first.rows.records[id]; !ok {
 			return fmt.Errorf("I2: the cloud has %s, and %s has not", name(id), first.name)
 		}
 	}
 	for _, h := range w.handsets {
-		for id := range first.rows {
-			if _, ok := h.rows[id]; !ok && first.rows[id].vid != nil {
+		for id := range first.rows.records {
+			if _, ok := h.rows.records[id]; !ok && first.rows.records[id].vid != nil {
 				return fmt.Errorf("I2: %s lacks %s", h.name, name(id))
 			}
 		}
-		for id, r := range h.rows {
+		for id, r := range h.rows.records {
 			if r.dirty && (r.vid != nil || !r.deleted) {
 				return fmt.Errorf("I6: %s of %s was never sent (hold %d)", name(id), h.name, r.hold)
 			}
 			if r.vid == nil {
 				continue
 			}
-			if f := first.rows[id]; f.vid == nil || *f.vid != *r.vid {
+			if f := first.rows.records[id]; f.vid == nil || *f.vid != *r.vid {
 				return fmt.Errorf("I2: %s differs on %s and %s:\n  %s\n  %s", name(id), first.name, h.name, w.show(f.vid), w.show(r.vid))
 			}
 			if at := w.cloud.rows[id]; len(at) != 1 || !at[*r.vid] {
 				return fmt.Errorf("I2: %s of %s is not what the cloud holds (%d versions)", name(id), h.name, len(at))
 			}
 		}
-		if err := h.proven(); err != nil {
+		if err := h.saysSo(); err != nil {
 			return err
 		}
 	}
@@ -157,8 +242,8 @@ func (w *world) show(vid *record.VersionID) string {
 	return describe(w.ledger.versions[*vid].version)
 }
 
-// proven checks that the handset says that it is in sync, as `status` would.
-func (h *handset) proven() error {
+// saysSo checks that the handset says that it is in sync, as `status` would.
+func (h *handset) saysSo() error {
 	st, err := h.store.Status(h.w.ctx)
 	if err != nil {
 		return err
@@ -177,7 +262,7 @@ func (h *handset) proven() error {
 // nothingLost is I1 at rest: what existed when the faults stopped is among what
 // the versions stand for. What those show was checked when they were made.
 func (w *world) nothingLost(before map[record.ID]set) error {
-	rows := w.handsets[0].rows
+	rows := w.handsets[0].rows.records
 	for _, id := range slices.SortedFunc(maps.Keys(before), compareIDs) {
 		now := w.ledger.history(rows[id].vid)
 		for _, e := range before[id].ids() {
@@ -199,7 +284,7 @@ func (w *world) sound() error {
 		if len(r.Damage) > 0 {
 			return fmt.Errorf("%s: verify: %v", h.name, r.Damage)
 		}
-		for id, row := range h.rows { // what an app reads is what the version shows
+		for id, row := range h.rows.records { // what an app reads is what the version shows
 			if row.vid == nil {
 				continue
 			}
@@ -207,7 +292,7 @@ func (w *world) sound() error {
 			if err != nil {
 				return err
 			}
-			lines := w.ledger.versions[*row.vid].version.Lines()
+			lines := display(row.kind, w.ledger.versions[*row.vid].version)
 			if len(lines) != len(rec.Fields) {
 				return fmt.Errorf("%s: %s shows %d fields of %d", h.name, name(id), len(rec.Fields), len(lines))
 			}

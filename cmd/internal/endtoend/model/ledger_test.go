@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"sidekeep/localstore/pim"
 	"sidekeep/localstore/record"
 )
 
@@ -99,7 +100,7 @@ func (l *ledger) shows(k *known) error {
 		}
 		var got, want []string
 		for _, e := range k.version.Fields[field] {
-			got = append(got, valueOf(e.Line))
+			got = append(got, content(e.Line, e.Blob))
 		}
 		for _, e := range v.values[field] {
 			want = append(want, e.value)
@@ -123,7 +124,7 @@ func (l *ledger) rescues(k *known, by string) error {
 			if l.dots[es[i].Dot] || !es[i].Rescued {
 				continue
 			}
-			value := valueOf(es[i].Line)
+			value := content(es[i].Line, es[i].Blob)
 			if !slices.ContainsFunc(l.of(past), func(e *event) bool { return e.kind == write && e.key == field && e.value == value }) {
 				return fmt.Errorf("%s: a merge wrote %s=%s, which nobody wrote: %s%s", name(k.id), field, value, describe(k.version), l.describe(past))
 			}
@@ -135,9 +136,45 @@ func (l *ledger) rescues(k *known, by string) error {
 	return nil
 }
 
-func valueOf(line []byte) string {
+// content is the value of a line, and of the picture that it refers to.
+func content(line []byte, blob *record.Blob) string {
 	_, value, _ := strings.Cut(string(line), ":")
+	if blob != nil {
+		for _, c := range blob.Chunks {
+			value += " " + short(c[:])
+		}
+	}
 	return value
+}
+
+// display is what a person sees of a version: of each key the newest value; of
+// the keys of a merge unit that several wrote, the values that the newest of
+// them wrote, and no others.
+func display(kind record.Kind, v *record.Version) []record.Field {
+	newest := map[string]record.Dot{}
+	several := map[string]bool{} // units of which a key has values of several replicas
+	for _, key := range v.Keys() {
+		unit := pim.Unit(kind, key)
+		here := map[record.ReplicaID]bool{}
+		for _, e := range v.Fields[key] {
+			here[e.Dot.Replica] = true
+			if newest[unit].Compare(e.Dot) < 0 {
+				newest[unit] = e.Dot
+			}
+		}
+		several[unit] = several[unit] || len(here) > 1
+	}
+	var fields []record.Field
+	for _, key := range v.Keys() {
+		unit := pim.Unit(kind, key)
+		for i, es := len(v.Fields[key])-1, v.Fields[key]; i >= 0; i-- {
+			if !several[unit] || es[i].Dot.Replica == newest[unit].Replica {
+				fields = append(fields, record.Field{Key: key, Line: es[i].Line, Blob: es[i].Blob})
+				break
+			}
+		}
+	}
+	return fields
 }
 
 func short(b []byte) string { return fmt.Sprintf("%x", b[:3]) }
@@ -154,6 +191,9 @@ func describeVector(v record.Vector) string {
 
 func describeEntry(e *record.Entry) string {
 	s := string(e.Line)
+	if e.Blob != nil {
+		s = content(e.Line, e.Blob)
+	}
 	if e.Seen != nil {
 		s += " seen " + describeVector(e.Seen)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"sidekeep/agent"
 	"sidekeep/cmd/internal/cloud"
@@ -22,9 +23,15 @@ type link struct {
 	up     [][]byte
 	down   [][]byte
 	timers []syncproto.DeviceTimerID
-	moved  int  // versions that went through, either way
-	over   bool // the device's end
+	pushed map[syncproto.RequestID][]known // that wait for an acknowledgement
+	moved  int                             // versions that went through, either way
+	over   bool                            // the device's end
+	asked  int                             // how often it asked again for pieces that the cloud lacks
 }
+
+// wantsMax is how often a session asks again for pieces of pictures: one that
+// stays live would do so until somebody brings them.
+const wantsMax = 20
 
 var errCut = errors.New("the connection was cut")
 
@@ -38,26 +45,61 @@ func (h *handset) connect(once bool) error {
 	if err != nil {
 		return err
 	}
-	h.link = &link{h: h, device: d, cloud: c}
-	return h.link.after(nil)
+	h.edited = false // a session begins with what there is
+	h.link = &link{h: h, device: d, cloud: c, pushed: map[syncproto.RequestID][]known{}}
+	return h.link.after(news{})
 }
 
 // after takes what an event of the device led to.
-func (l *link) after(in map[record.ID][]record.VersionID) error {
+func (l *link) after(n news) error {
+	h := l.h
 	l.up = append(l.up, l.device.Sent()...)
 	l.timers = append(l.timers, l.device.Timers()...)
-	done, retry, local, _ := l.device.Done()
+	done, retry, local, remote := l.device.Done()
 	if local != nil && !errors.Is(local, localstore.ErrForkLimit) {
-		return fmt.Errorf("%s: the store failed: %w", l.h.name, local)
+		if !h.failing {
+			return fmt.Errorf("%s: the store failed: %w", h.name, local)
+		}
+		h.w.counts["saw a full disk"]++
+		n.aborted, n.partly = true, true
 	}
 	l.over = done
-	if done && retry == syncproto.RetryAtOnce {
-		l.h.w.counts["forks"]++
+	if done && retry == syncproto.RetryAtOnce || errors.Is(remote, agent.ErrForked) {
+		n.aborted = true
+		h.w.counts["saw a fork"]++
+		if !h.w.disaster {
+			return fmt.Errorf("C4: %s forks, and no file was ever copied, put back or lost", h.name)
+		}
 	}
-	if err := l.h.settled(in, done && retry == syncproto.RetryAtOnce); err != nil {
+	if err := h.settled(n); err != nil {
 		return err
 	}
-	return l.h.claims()
+	return h.claims()
+}
+
+// news says what a message to the device tells it.
+func (l *link) news(b []byte) news {
+	n := news{versions: map[record.ID][]record.VersionID{}, acked: map[record.ID]record.Vector{}}
+	m, err := syncproto.Decode(b)
+	if err != nil {
+		return n
+	}
+	switch m := m.(type) {
+	case *syncproto.Batch:
+		for _, it := range m.Items {
+			o, err := l.h.w.keys.OpenVersion(seal.Sealed{Header: it.Header, Body: it.Body})
+			if err == nil && l.h.w.ledger.versions[o.VersionID] != nil {
+				n.versions[o.ID] = append(n.versions[o.ID], o.VersionID)
+			}
+		}
+	case *syncproto.Ack:
+		for i, k := range l.pushed[m.ID] {
+			if !slices.ContainsFunc(m.Rejects, func(r syncproto.Reject) bool { return r.Index == uint64(i) }) {
+				n.acked[k.id] = n.acked[k.id].Join(k.version.Vector)
+			}
+		}
+	}
+	return n
 }
 
 // work delivers one message, or lets one side go on; it reports whether there
@@ -76,8 +118,15 @@ func (l *link) work(pick func(n int) int) (bool, error) {
 			return false, nil
 		}
 		l.down = append(l.down, l.cloud.Sent()...)
-		return true, nil
+		return true, l.h.w.cloud.scan() // reading finds what is damaged
 	})
+	if l.h.edited && !l.over {
+		steps = append(steps, func() (bool, error) { // the agent hears of the edit
+			l.h.edited = false
+			l.device.Handle(syncproto.DeviceChanged{})
+			return true, l.after(news{})
+		})
+	}
 	for len(steps) > 0 {
 		i := pick(len(steps))
 		if did, err := steps[i](); did || err != nil {
@@ -93,9 +142,14 @@ func (l *link) work(pick func(n int) int) (bool, error) {
 		return true, l.lose(0)
 	case len(l.timers) > 0:
 		t := l.timers[0]
+		if t == syncproto.TimerWant {
+			if l.asked++; l.asked > wantsMax {
+				return false, nil
+			}
+		}
 		l.timers = l.timers[1:]
 		l.device.Handle(syncproto.DeviceTimer{Timer: t})
-		return true, l.after(nil)
+		return true, l.after(news{})
 	}
 	return false, nil
 }
@@ -103,78 +157,88 @@ func (l *link) work(pick func(n int) int) (bool, error) {
 func (l *link) deliverUp() (bool, error) {
 	b := l.up[0]
 	l.up = l.up[1:]
-	pushed := map[record.ID][]record.VersionID{}
-	push, aside := false, false
 	m, err := syncproto.Decode(b)
 	if err != nil {
 		return true, fmt.Errorf("%s sent what does not decode: %w", l.h.name, err)
 	}
-	switch m := m.(type) {
-	case *syncproto.Push:
-		push = true
-		for _, v := range m.Versions {
-			h, err := seal.ParseHeader(v.Header)
-			if err != nil {
-				return true, fmt.Errorf("%s pushed a bad header: %w", l.h.name, err)
-			}
-			if h.Kind == record.Witness {
-				continue
-			}
-			pushed[h.ID] = append(pushed[h.ID], h.VersionID)
-			l.moved++
-		}
-	case *syncproto.Aside:
-		aside = true
-		l.moved++
+	pushed, err := l.pushes(m)
+	if err != nil {
+		return true, err
 	}
 	l.cloud.Receive(b)
 	down := l.cloud.Sent()
 	l.down = append(l.down, down...)
 	c := l.h.w.cloud
-	if aside {
+	if _, ok := m.(*syncproto.Aside); ok {
+		l.moved++
 		return true, c.scan()
 	}
-	if !push {
-		return true, nil
+	if _, push := m.(*syncproto.Push); !push || len(down) == 0 { // or the session was over
+		return true, c.scan()
 	}
 	for _, b := range down {
-		if m, err := syncproto.Decode(b); err == nil {
-			if a, ok := m.(*syncproto.Ack); ok && len(a.Rejects) > 0 {
-				return true, fmt.Errorf("the cloud rejected what %s pushed: %+v", l.h.name, a.Rejects)
-			} else if e, ok := m.(*syncproto.ErrorMessage); ok {
-				if e.Code == syncproto.CodeSuperseded {
-					return true, c.scan()
-				}
-				return true, fmt.Errorf("the cloud failed on what %s pushed: %v", l.h.name, e.Code)
+		m, err := syncproto.Decode(b)
+		if err != nil {
+			return true, err
+		}
+		switch m := m.(type) {
+		case *syncproto.Ack:
+			if len(m.Rejects) > 0 {
+				return true, fmt.Errorf("the cloud rejected what %s pushed: %+v", l.h.name, m.Rejects)
 			}
+		case *syncproto.ErrorMessage:
+			switch {
+			case m.Code == syncproto.CodeSuperseded:
+				return true, c.scan()
+			case c.failing: // it must have kept nothing
+				l.h.w.counts["saw a full cloud"]++
+				return true, c.committed(nil)
+			}
+			return true, fmt.Errorf("the cloud failed on what %s pushed: %v", l.h.name, m.Code)
 		}
 	}
-	if len(down) == 0 {
-		return true, nil // the session was over
-	}
 	return true, c.committed(pushed)
+}
+
+// pushes lists what a message gives to the cloud.
+func (l *link) pushes(m syncproto.Message) ([]known, error) {
+	p, ok := m.(*syncproto.Push)
+	if !ok {
+		return nil, nil
+	}
+	var all []known
+	for _, v := range p.Versions {
+		h, err := seal.ParseHeader(v.Header)
+		if err != nil {
+			return nil, fmt.Errorf("%s pushed a bad header: %w", l.h.name, err)
+		}
+		if h.Kind == record.Witness {
+			continue
+		}
+		k := l.h.w.ledger.versions[h.VersionID]
+		if k == nil {
+			return nil, fmt.Errorf("version %s of %s was pushed, and no device has it", short(h.VersionID[:]), name(h.ID))
+		}
+		all = append(all, *k)
+		l.moved++
+	}
+	l.pushed[p.ID] = all
+	return all, nil
 }
 
 func (l *link) deliverDown() (bool, error) {
 	b := l.down[0]
 	l.down = l.down[1:]
-	in := map[record.ID][]record.VersionID{}
-	if m, err := syncproto.Decode(b); err == nil {
-		if batch, ok := m.(*syncproto.Batch); ok {
-			for _, it := range batch.Items {
-				o, err := l.h.w.keys.OpenVersion(seal.Sealed{Header: it.Header, Body: it.Body})
-				if err == nil && l.h.w.ledger.versions[o.VersionID] != nil {
-					in[o.ID] = append(in[o.ID], o.VersionID)
-					// What a sample reads back is here already.
-					if r, ok := l.h.rows[o.ID]; !ok || r.vid == nil || *r.vid != o.VersionID {
-						l.moved++
-					}
-				}
+	n := l.news(b)
+	for id, vids := range n.versions {
+		for _, vid := range vids { // what a sample reads back is here already
+			if here := l.h.rows.records[id].vid; here == nil || *here != vid {
+				l.moved++
 			}
 		}
 	}
 	l.device.Receive(b)
-	return true, l.after(in)
+	return true, l.after(n)
 }
 
 // lose cuts the connection after some of what was sent has arrived.
@@ -186,7 +250,7 @@ func (l *link) lose(arrives int) error {
 	}
 	l.cloud.Lost()
 	l.device.Lost(errCut)
-	err := l.after(nil)
+	err := l.after(news{})
 	l.h.link = nil
 	l.device.Close()
 	return err
@@ -238,6 +302,8 @@ func (h *handset) sync(rng *rand.Rand, limit, arrives int) (moved int, err error
 		switch {
 		case errors.Is(local, localstore.ErrForkLimit), errors.Is(remote, agent.ErrForked):
 			h.w.clock = h.w.clock.Add(day)
+		case h.failing:
+			return moved, nil
 		case retry == syncproto.RetryAtOnce:
 		default:
 			return moved, nil

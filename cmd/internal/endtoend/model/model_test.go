@@ -71,7 +71,7 @@ func tally(w *world) {
 		}
 	}
 	for _, h := range w.handsets {
-		for _, r := range h.rows {
+		for _, r := range h.rows.records {
 			if r.vid == nil {
 				continue
 			}
@@ -209,7 +209,7 @@ func TestDrawnHistories(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		s := script(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) action {
-			return draw(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
+			return draw(verbWeights, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") })
 		}), 1, 40).Draw(t, "script"))
 		if err := play(s); err != nil {
 			t.Fatalf("%v\nin\n%s", err, s)

@@ -7,10 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"time"
 
-	"sidekeep/localstore"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto/seal"
 )
@@ -32,6 +30,7 @@ type world struct {
 	cloud    *place
 	handsets []*handset
 	serial   int            // of folders and values
+	disaster bool           // files were copied, put back or lost: what makes a replica fork
 	counts   map[string]int // of what happened, for people
 }
 
@@ -43,7 +42,7 @@ func newWorld(dir string) (*world, error) {
 	if w.secret, err = seal.NewSecret(w.random); err != nil {
 		return nil, err
 	}
-	w.cloud = &place{w: w, dir: w.folder("cloud"), damaged: map[record.VersionID]bool{}}
+	w.cloud = newPlace(w)
 	for range 3 {
 		if _, err := w.join(); err != nil {
 			return nil, err
@@ -66,9 +65,9 @@ func (w *world) join() (*handset, error) {
 		return nil, err
 	}
 	w.keys = id.Keys()
-	h := &handset{w: w, name: string(rune('a' + len(w.handsets))), dir: w.folder("handset"), id: id, pending: map[record.ID]*pending{}}
+	h := &handset{w: w, name: string(rune('a' + len(w.handsets))), dir: w.folder("handset"), id: id, memory: newMemory(), rows: &rows{}}
 	w.handsets = append(w.handsets, h)
-	return h, h.open()
+	return h, h.fresh()
 }
 
 func (w *world) close() error {
@@ -96,10 +95,12 @@ func rngOf(n ...int) *rand.Rand {
 
 // verbWeights says how often each action is drawn.
 var verbWeights = map[string]int{
-	"put": 10, "set": 34, "unset": 8, "resolve": 4, "delete": 14, "undelete": 8, "deleteall": 2, "accept": 2, "reject": 2,
-	"sync": 34, "open": 14, "pump": 30, "cut": 6, "kill": 5,
-	"image": 4, "midway": 5, "revert": 4, "clone": 3, "clock": 3, "day": 5, "trash": 4,
-	"killcloud": 3, "backup": 4, "restore": 3, "wipe": 2, "lose": 3, "corrupt": 3,
+	"put": 10, "set": 34, "unset": 10, "resolve": 4, "delete": 14, "undelete": 8, "sql": 12,
+	"deleteall": 3, "emptyall": 2, "accept": 2, "reject": 2, "remember": 4, "rollback": 4,
+	"sync": 34, "open": 14, "pump": 30, "cut": 6, "kill": 4, "tear": 6, "full": 4,
+	"image": 4, "midway": 5, "revert": 4, "clone": 3, "twins": 3, "clock": 3, "day": 5, "trash": 6, "losepiece": 2, "maintain": 2,
+	"killcloud": 2, "tearcloud": 4, "fullcloud": 3, "backup": 4, "restore": 3, "wipe": 2, "lose": 4, "corrupt": 3,
+	"restoring": 4, "scrub": 2, "poison": 2,
 }
 
 var verbs = map[string]func(w *world, n [3]int) error{
@@ -109,9 +110,14 @@ var verbs = map[string]func(w *world, n [3]int) error{
 	"resolve":   func(w *world, n [3]int) error { return w.handset(n[0]).resolve(n[1], n[2]) },
 	"delete":    func(w *world, n [3]int) error { return w.handset(n[0]).remove(n[1]) },
 	"undelete":  func(w *world, n [3]int) error { return w.handset(n[0]).undelete(n[1]) },
+	"sql":       func(w *world, n [3]int) error { return w.handset(n[0]).sql(n[1], n[2]) },
 	"deleteall": func(w *world, n [3]int) error { return w.handset(n[0]).deleteAll(n[1]) },
+	"emptyall":  func(w *world, n [3]int) error { return w.handset(n[0]).emptyAll(n[1]) },
 	"accept":    func(w *world, n [3]int) error { return w.handset(n[0]).accept() },
 	"reject":    func(w *world, n [3]int) error { return w.handset(n[0]).reject() },
+	"remember":  func(w *world, n [3]int) error { return w.handset(n[0]).remember() },
+	"rollback":  func(w *world, n [3]int) error { return w.handset(n[0]).rollback(n[1], n[2]) },
+
 	"sync": func(w *world, n [3]int) error {
 		limit := 0
 		switch {
@@ -136,26 +142,24 @@ var verbs = map[string]func(w *world, n [3]int) error{
 		}
 		return nil
 	},
-	"kill": func(w *world, n [3]int) error {
-		h := w.handset(n[0])
-		if err := h.close(); err != nil {
-			return err
-		}
-		return h.open()
-	},
-	"image":  func(w *world, n [3]int) error { return w.handset(n[0]).keepImage() },
-	"midway": func(w *world, n [3]int) error { return w.handset(n[0]).midway(n[1], n[2]) },
-	"revert": func(w *world, n [3]int) error { return w.handset(n[0]).revert(n[1], n[2]%3 > 0) },
-	"clone":  func(w *world, n [3]int) error { return w.clone(w.handset(n[0]), n[2]%3 > 0) },
-	"clock": func(w *world, n [3]int) error {
-		h := w.handset(n[0])
-		to := []time.Time{w.clock, time.Unix(0, 0), time.Unix(1<<31+100, 0), w.clock.Add(-300 * day), w.clock.Add(300 * day)}[n[1]%5]
-		h.offset = to.Sub(w.clock)
-		return nil
-	},
+
+	"kill":      func(w *world, n [3]int) error { return w.handset(n[0]).kill() },
+	"tear":      func(w *world, n [3]int) error { return w.handset(n[0]).tear(rngOf(n[0], n[1], n[2])) },
+	"full":      func(w *world, n [3]int) error { return w.handset(n[0]).full(n) },
+	"image":     func(w *world, n [3]int) error { return w.handset(n[0]).keepImage() },
+	"midway":    func(w *world, n [3]int) error { return w.handset(n[0]).midway(n[1], n[2]) },
+	"revert":    func(w *world, n [3]int) error { return w.handset(n[0]).revert(n[1], n[2]%3 > 0) },
+	"clone":     func(w *world, n [3]int) error { return w.clone(w.handset(n[0]), n[2]%3 > 0) },
+	"twins":     func(w *world, n [3]int) error { return w.twins(w.handset(n[0]), n[1], n[2]) },
+	"clock":     func(w *world, n [3]int) error { return w.handset(n[0]).setClock(n[1]) },
 	"day":       func(w *world, n [3]int) error { w.clock = w.clock.Add(day); return nil },
-	"trash":     func(w *world, n [3]int) error { return w.handset(n[0]).trash(rngOf(n[0], n[1], n[2])) },
-	"killcloud": func(w *world, n [3]int) error { return w.cloud.reopen(nil) },
+	"trash":     func(w *world, n [3]int) error { return w.handset(n[0]).trash(rngOf(n[0], n[1], n[2]), n[1], n[2]) },
+	"losepiece": func(w *world, n [3]int) error { return w.handset(n[0]).losePiece() },
+	"maintain":  func(w *world, n [3]int) error { return w.handset(n[0]).maintain() },
+
+	"killcloud": func(w *world, n [3]int) error { return w.cloud.kill() },
+	"tearcloud": func(w *world, n [3]int) error { return w.tearCloud(rngOf(n[0], n[1], n[2])) },
+	"fullcloud": func(w *world, n [3]int) error { return w.fullCloud(n) },
 	"backup":    func(w *world, n [3]int) error { return w.cloud.backup(w.folder("backup")) },
 	"restore": func(w *world, n [3]int) error {
 		if b := w.cloud.backups; len(b) > 0 {
@@ -163,9 +167,12 @@ var verbs = map[string]func(w *world, n [3]int) error{
 		}
 		return nil
 	},
-	"wipe":    func(w *world, n [3]int) error { return w.cloud.wipe() },
-	"lose":    func(w *world, n [3]int) error { return w.lose(n) },
-	"corrupt": func(w *world, n [3]int) error { return w.corrupt(n) },
+	"wipe":      func(w *world, n [3]int) error { return w.cloud.wipe() },
+	"lose":      func(w *world, n [3]int) error { return w.lose(n) },
+	"corrupt":   func(w *world, n [3]int) error { return w.corrupt(n) },
+	"restoring": func(w *world, n [3]int) error { return w.cloud.toggleRestoring(n[1]) },
+	"scrub":     func(w *world, n [3]int) error { return w.cloud.scrub() },
+	"poison":    func(w *world, n [3]int) error { return w.poison(n[1], n[2]) },
 }
 
 // run carries out a script, lets everything come to rest, and checks it.
@@ -203,304 +210,12 @@ func (w *world) pump(rng *rand.Rand, steps int) error {
 	return nil
 }
 
-func (w *world) value() string {
-	w.serial++
-	return fmt.Sprintf("v%d", w.serial)
-}
-
-func fieldOf(key, value string) record.Field {
-	return record.Field{Key: key, Line: []byte(key + ":" + value)}
-}
-
-func (h *handset) put(n, mask int) error {
-	kind, id := recordOf(n)
-	var fields []record.Field
-	for i, key := range kindKeys[kind] {
-		if i == 0 || mask&(1<<i) != 0 {
-			fields = append(fields, fieldOf(key, h.w.value()))
-		}
-	}
-	p, err := h.want(id)
-	if err != nil {
-		return err
-	}
-	if p == nil {
-		p = &pending{keys: map[string]bool{}}
-	}
-	p.fields, p.deleted = fields, false
-	if err := h.store.Put(h.w.ctx, kind, id, fields); err != nil {
-		return err
-	}
-	return h.wanted(id, p)
-}
-
-// edit changes a living record, if the handset has it.
-func (h *handset) edit(n int, change func(*pending), keys ...string) error {
-	_, id := recordOf(n)
-	p, err := h.want(id)
-	if err != nil || p == nil || p.deleted {
-		return err
-	}
-	change(p)
-	err = h.store.Edit(h.w.ctx, id, func(record.Kind, []record.Field) ([]record.Field, error) { return p.fields, nil }, keys...)
-	if err != nil {
-		return err
-	}
-	if h.rows[id].conflicts > 0 {
-		for _, k := range keys {
-			p.keys[k] = true
-		}
-	}
-	return h.wanted(id, p)
-}
-
-func (h *handset) set(n, m int) error {
-	kind, _ := recordOf(n)
-	return h.edit(n, func(p *pending) {
-		for i, key := range kindKeys[kind] {
-			if i != m%4 && (m < 40 || i != m/4%4) {
-				continue
-			}
-			f := fieldOf(key, h.w.value())
-			if at := slices.IndexFunc(p.fields, func(o record.Field) bool { return o.Key == key }); at >= 0 {
-				p.fields[at] = f
-			} else {
-				p.fields = append(p.fields, f)
-			}
-		}
-	})
-}
-
-func (h *handset) unset(n, m int) error {
-	kind, _ := recordOf(n)
-	key := kindKeys[kind][1+m%3]
-	return h.edit(n, func(p *pending) {
-		p.fields = slices.DeleteFunc(p.fields, func(f record.Field) bool { return f.Key == key })
-	})
-}
-
-func (h *handset) resolve(n, m int) error {
-	kind, _ := recordOf(n)
-	return h.edit(n, func(*pending) {}, kindKeys[kind][m%4])
-}
-
-func (h *handset) remove(n int) error {
-	_, id := recordOf(n)
-	p, err := h.want(id)
-	if err != nil || p == nil || p.deleted {
-		return err
-	}
-	p.deleted = true
-	if err := h.store.Delete(h.w.ctx, id); err != nil {
-		return err
-	}
-	return h.wanted(id, p)
-}
-
-func (h *handset) undelete(n int) error {
-	_, id := recordOf(n)
-	p, err := h.want(id)
-	if err != nil || p == nil || !p.deleted {
-		return err
-	}
-	p.deleted = false
-	err = h.store.Undelete(h.w.ctx, id)
-	if errors.Is(err, localstore.ErrPurged) {
-		if len(p.fields) > 0 {
-			return fmt.Errorf("%s is called purged and has fields", name(id))
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return h.wanted(id, p)
-}
-
-func (h *handset) deleteAll(n int) error {
-	for i := range recordsMax {
-		if kind, _ := recordOf(i); n%4 == 0 || kind == record.Contacts {
-			if err := h.remove(i); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// accept lets held deletions go, and those in that came.
-func (h *handset) accept() error {
-	if _, err := h.store.AcceptHeld(h.w.ctx, ""); err != nil {
-		return err
-	}
-	return h.settled(nil, false)
-}
-
-// reject undoes what is held.
-func (h *handset) reject() error {
-	before := h.rows
-	if _, err := h.store.RejectHeld(h.w.ctx, ""); err != nil {
-		return err
-	}
-	var err error
-	if h.rows, h.replica, err = h.scan(); err != nil {
-		return err
-	}
-	for id, r := range before {
-		p := h.pending[id]
-		if r.hold != 1 || p == nil {
-			continue
-		}
-		if p.deleted {
-			p.deleted = false
-		} else if r.vid != nil {
-			p.fields = h.w.ledger.versions[*r.vid].version.Lines()
-		}
-		if !h.rows[id].dirty {
-			delete(h.pending, id)
-		}
-	}
-	return nil
-}
-
-func (h *handset) keepImage() error {
-	i, err := h.save(h.w.folder("image"))
-	h.images = append(h.images, i)
-	return err
-}
-
-// midway begins a session, and keeps an image, or makes a clone, of what the
-// files hold when some messages of it were delivered.
-func (h *handset) midway(n, m int) error {
-	if h.link != nil {
-		if err := h.link.lose(0); err != nil {
-			return err
-		}
-	}
-	if err := h.connect(false); err != nil {
-		return err
-	}
-	first := func(int) int { return 0 }
-	for range n % 8 {
-		if h.link == nil {
-			break
-		}
-		if _, err := h.link.work(first); err != nil {
-			return err
-		}
-	}
-	if m%3 == 0 {
-		return h.w.clone(h, m%2 == 0)
-	}
-	return h.keepImage()
-}
-
-// revert puts an old image of the handset back.
-func (h *handset) revert(n int, raw bool) error {
-	if len(h.images) == 0 {
-		return nil
-	}
-	if err := h.close(); err != nil {
-		return err
-	}
-	return h.load(h.images[n%len(h.images)], raw)
-}
-
-// clone makes another handset of the files of one.
-func (w *world) clone(h *handset, raw bool) error {
-	if len(w.handsets) >= handsetsMax {
-		return nil
-	}
-	i, err := h.save(w.folder("image"))
-	if err != nil {
-		return err
-	}
-	c := &handset{w: w, name: string(rune('a' + len(w.handsets))), dir: w.folder("handset"), id: h.id, images: slices.Clone(h.images)}
-	if err := c.load(i, raw); err != nil {
-		return err
-	}
-	w.handsets = append(w.handsets, c)
-	return nil
-}
-
-// trash empties the trash in a session that is in sync.
-func (h *handset) trash(rng *rand.Rand) error {
-	if err := h.store.Ran(h.w.ctx, 40*24*time.Hour); err != nil {
-		return err
-	}
-	if h.link == nil {
-		if err := h.connect(false); err != nil {
-			return err
-		}
-	}
-	l := h.link
-	if _, err := l.finish(rng, 0); err != nil || h.link != l {
-		return err
-	}
-	h.purging = true
-	defer func() { h.purging = false }()
-	l.device.Expire()
-	return l.after(nil)
-}
-
-// lose takes rows from the cloud: those of a kind, or some of all.
-func (w *world) lose(n [3]int) error {
-	work := func() error {
-		if n[0]%2 == 0 {
-			kind, _ := recordOf(n[1])
-			return w.cloud.damage("DELETE FROM version WHERE kind = ?", string(kind))
-		}
-		return w.cloud.damage("DELETE FROM version WHERE (seq * 7 + ?) % ? = 0", n[1], 2+n[2]%9)
-	}
-	if n[2]%3 == 0 { // under the running cloud
-		return work()
-	}
-	if err := work(); err != nil {
-		return err
-	}
-	return w.cloud.reopen(nil)
-}
-
-// corrupt flips a bit in the bodies of some rows.
-func (w *world) corrupt(n [3]int) error {
-	rows, err := w.cloud.db.Query("SELECT version, seq, body FROM version WHERE (seq * 5 + ?) % ? = 0", n[0], 1+n[1]%9)
-	if err != nil {
-		return err
-	}
-	type damaged struct {
-		seq  int64
-		body []byte
-	}
-	var list []damaged
-	for rows.Next() {
-		var d damaged
-		var version []byte
-		if err := rows.Scan(&version, &d.seq, &d.body); err != nil {
-			return err
-		}
-		if !w.cloud.damaged[record.VersionID(version)] {
-			d.body[n[2]%len(d.body)] ^= 1 << (n[2] % 8)
-			list = append(list, d)
-		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	for _, d := range list {
-		if _, err := w.cloud.db.Exec("UPDATE version SET body = ? WHERE seq = ?", d.body, d.seq); err != nil {
-			return err
-		}
-	}
-	w.cloud.corrupted = w.cloud.corrupted || len(list) > 0
-	return w.cloud.scan()
-}
-
 // claims is I4: what a handset calls in sync is so.
 func (h *handset) claims() error {
 	if h.link == nil {
 		return nil
 	}
-	own := h.digests()
+	own := h.rows.count()
 	c := h.w.cloud
 	for _, k := range h.link.device.Kinds() {
 		if !k.Proven {
@@ -509,8 +224,17 @@ func (h *handset) claims() error {
 		if d := own[k.Kind]; k.Kind != record.Witness && !d.Equal(k.Own) {
 			return fmt.Errorf("%s: I4: it counts %d versions of %s, and has %d", h.name, k.Own.Count, k.Kind, d.Count)
 		}
-		if d := c.kinds[k.Kind]; !c.doubted && uint64(k.Head) == c.heads[k.Kind] && !d.Equal(k.Own) {
+		if c.restoring[k.Kind] {
+			return fmt.Errorf("%s: I4: it says that %s is in sync, which is being restored", h.name, k.Kind)
+		}
+		if c.doubted {
+			continue
+		}
+		if d := c.kinds[k.Kind]; uint64(k.Head) == c.heads[k.Kind] && !d.Equal(k.Own) {
 			return fmt.Errorf("%s: I4: it says that %s is in sync, with %d versions, and the cloud has %d", h.name, k.Kind, k.Own.Count, d.Count)
+		}
+		if at := (stand{c.store.Epoch(), k.Kind, uint64(k.Head)}); k.Head > 0 && !c.was[at][k.Own] {
+			return fmt.Errorf("%s: I4: it says that %s was in sync at %d, and the cloud never was so", h.name, k.Kind, k.Head)
 		}
 	}
 	return nil
