@@ -228,7 +228,7 @@ func TestCase16ThiefWar(t *testing.T) {
 	accomplice.revoke(owner, invited)
 	accomplice.refused(agent.ErrRevoked)
 	owner.sync()
-	c = c.Destroy()
+	c.Destroy()
 	thief.refusedOrIn()
 	accomplice.refusedOrIn()
 	owner.sync()
