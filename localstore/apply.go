@@ -1,9 +1,11 @@
 package localstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sidekeep/localstore/record"
 )
@@ -205,6 +207,9 @@ func (t *tx) rebase(r *row, v *record.Version, id record.VersionID) error {
 		return err
 	}
 	state := encodeState(v, fields)
+	if err := t.carry(r, fields); err != nil {
+		return err
+	}
 	if err := t.replaceVersion(r, v, id); err != nil {
 		return err
 	}
@@ -213,6 +218,63 @@ func (t *tx) rebase(r *row, v *record.Version, id record.VersionID) error {
 		t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", id[:], state, len(conflictKeys(r.kind, v, fields)), r.n),
 		t.exec("UPDATE dirty SET doc = ?, par = ?, raw = ?, deleted = ? WHERE n = ?", d.doc, text(d.par), d.raw, r.wasDeleted, r.n),
 		t.addRefs(r.n, v.Chunks()))
+}
+
+// carry lets the document of a dirty row follow what its version becomes, but
+// for what was edited here: else a later minting would take the old values for
+// edits, and write them over the new ones.
+func (t *tx) carry(r *row, next []record.Field) error {
+	if r.before == nil {
+		return nil
+	}
+	before, err := r.before.fields(r.kind)
+	if err != nil {
+		return err
+	}
+	own, err := r.document.fields(r.kind)
+	if err != nil {
+		return err
+	}
+	merged := carried(before, own, next)
+	if sameFields(own, merged) {
+		return nil
+	}
+	err = t.edited(r, merged, r.deleted)
+	var limit *record.LimitError
+	if errors.As(err, &limit) { // found before anything is written: the edit stays as it is
+		return nil
+	}
+	return err
+}
+
+// carried gives next with the edits that lead from before to own.
+func carried(before, own, next []record.Field) []record.Field {
+	find := func(fields []record.Field, key string) *record.Field {
+		i := slices.IndexFunc(fields, func(f record.Field) bool { return f.Key == key })
+		if i < 0 {
+			return nil
+		}
+		return &fields[i]
+	}
+	same := func(a, b *record.Field) bool {
+		return a == nil && b == nil || a != nil && b != nil && bytes.Equal(a.Line, b.Line) && a.Blob.Equal(b.Blob)
+	}
+	var merged []record.Field
+	for i := range next {
+		key := next[i].Key
+		switch mine := find(own, key); {
+		case same(find(before, key), mine):
+			merged = append(merged, next[i])
+		case mine != nil:
+			merged = append(merged, *mine)
+		}
+	}
+	for i := range own {
+		if key := own[i].Key; find(next, key) == nil && !same(find(before, key), &own[i]) {
+			merged = append(merged, own[i])
+		}
+	}
+	return merged
 }
 
 // dequeue notes that the cloud has the row's version.

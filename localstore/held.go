@@ -138,9 +138,12 @@ func (t *tx) setAside(r *row, own, h *record.Version, loss int, in *Incoming, me
 	}
 	a.SetAside++
 	if next.over {
-		if err := t.dequeue(r); err != nil { // the cloud has a version that has seen it
-			return err
-		}
+		err = t.dequeue(r) // the cloud has a version that has seen it
+	} else {
+		err = t.raiseAcked(r, in.Version.Vector[me]) // or some of its writes
+	}
+	if err != nil {
+		return err
 	}
 	if atCloud {
 		return nil
