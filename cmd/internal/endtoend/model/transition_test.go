@@ -124,6 +124,11 @@ func (t *transition) run() error {
 	if p != nil && t.old.dirty && t.now.dirty && !same && t.now.hold != 1 && h.rows.replica == t.was {
 		return fmt.Errorf("W2: %s was changed by what came before its edits were issued", name(t.id))
 	}
+	if p != nil && t.now.dirty && !same && t.old.vid != nil {
+		if err := t.carried(p, k.version); err != nil {
+			return err
+		}
+	}
 	events, beside := l.history(t.old.vid), l.history(t.old.held)
 	if h.rows.replica != t.was {
 		if !same && t.old.vid != nil {
@@ -134,7 +139,7 @@ func (t *transition) run() error {
 		}
 	}
 	waited := t.old.hold == 1 || t.old.hold == 0 && t.mass && t.now.kind == record.Contacts // it was, or was to be when something came
-	if p != nil && p.deleted && waited && (!t.now.dirty || t.now.hold != 1) && len(t.in) > 0 && t.fresh() {
+	if p != nil && p.deleted && waited && !(t.now.dirty && t.now.deleted) && len(t.in) > 0 && t.fresh() {
 		p.deleted = false // what came is newer than the deletion that was held
 	}
 	if p != nil && !t.now.dirty {
@@ -207,6 +212,38 @@ func (t *transition) run() error {
 	if lost := l.untwinned(all.minus(have), have); !lost.empty() {
 		return fmt.Errorf("I1: %s lacks%s\n  it is %s\n  was %s", name(t.id), l.describe(lost), describe(k.version), t.describeOld())
 	}
+	return nil
+}
+
+// carried notes that a record which waits to go out follows what came in, but for
+// what was edited in it.
+func (t *transition) carried(p *pending, next *record.Version) error {
+	value := func(fields []record.Field) map[string]string {
+		all := map[string]string{}
+		for _, f := range fields {
+			all[f.Key] = content(f.Line, f.Blob)
+		}
+		return all
+	}
+	before, own, want := value(display(t.now.kind, t.base())), value(p.fields), value(display(t.now.kind, next))
+	for key, v := range own {
+		if before[key] != v {
+			want[key] = v
+		}
+	}
+	for key := range before {
+		if _, ok := own[key]; !ok {
+			delete(want, key)
+		}
+	}
+	now, err := t.h.store.Get(t.h.w.ctx, t.id)
+	if err != nil {
+		return err
+	}
+	if got := value(now.Fields); !maps.Equal(got, want) {
+		return fmt.Errorf("I1: %s waits to go out with %v, and should with %v", name(t.id), got, want)
+	}
+	p.fields = now.Fields
 	return nil
 }
 
