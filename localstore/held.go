@@ -154,16 +154,13 @@ func (t *tx) setAside(r *row, own, h *record.Version, loss int, in *Incoming, me
 
 // queueHeld puts the held version of a row at the end of the outbox.
 func (t *tx) queueHeld(r *row, acked uint64) error {
-	order, err := t.metaInt(metaOrder)
+	order, err := t.nextOrder()
 	if err != nil {
 		return err
 	}
-	order++
 	r.held.queued, r.held.acked = true, acked
 	t.changed = true
-	return errors.Join(
-		t.exec("UPDATE held SET ord = ?, acked = ? WHERE n = ?", order, int64(acked), r.n),
-		t.setMeta(metaOrder, order))
+	return t.exec("UPDATE held SET ord = ?, acked = ? WHERE n = ?", order, int64(acked), r.n)
 }
 
 // forkHeld moves own dots that the cloud has not acknowledged, in held versions

@@ -74,10 +74,10 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 	var out []Outgoing
 	dirty := 0
 	err := s.read(ctx, func(c *session) (err error) {
-		if dirty, err = c.count("SELECT count(*) FROM dirty d JOIN record r ON r.n = d.n WHERE d.kind = ? AND "+mintable, string(kind)); err != nil || dirty > 0 {
+		if dirty, err = c.count("SELECT EXISTS (SELECT 1 FROM dirty d JOIN record r ON r.n = d.n WHERE d.kind = ? AND "+mintable+")", string(kind)); err != nil || dirty > 0 {
 			return err
 		}
-		if dirty, err = c.count("SELECT count(*) FROM held WHERE kind = ? AND state <> 1", string(kind)); err != nil || dirty > 0 {
+		if dirty, err = c.count("SELECT EXISTS (SELECT 1 FROM held WHERE kind = ? AND state <> 1)", string(kind)); err != nil || dirty > 0 {
 			return err
 		}
 		out, err = s.outgoing(c, kind, after, maxRecords, maxBytes)
@@ -85,10 +85,8 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 	})
 	if errors.Is(err, ErrDamaged) || err == nil && dirty > 0 {
 		err = s.write(ctx, false, func(t *tx) error {
-			return t.mintAll(ctx, kind, after, maxRecords, func() (err error) {
-				out, err = s.outgoing(t.session, kind, after, maxRecords, maxBytes)
-				return err
-			})
+			out, err = t.mintAll(ctx, kind, after, maxRecords, maxBytes)
+			return err
 		})
 	}
 	if err != nil {
@@ -100,22 +98,26 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 // mintable: not held, not set aside, and not deleted before any other device saw it.
 const mintable = "d.hold <> 1 AND d.problem IS NULL AND NOT (r.vid IS NULL AND r.deleted)"
 
-// mintAll mints what is dirty and calls read, which reads the outbox. A damaged
-// record that read meets becomes a new version, and read is called again.
-func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxRecords int, read func() error) error {
+// mintAll mints what is dirty and reads the outbox. A damaged record that it
+// meets there becomes a new version, and it reads again.
+func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int) ([]Outgoing, error) {
 	for {
-		if err := t.mintDirty(ctx, kind, after, maxRecords); err != nil {
-			return err
+		fresh, err := t.mintDirty(ctx, kind, after, maxRecords, maxBytes)
+		if err != nil {
+			return nil, err
 		}
 		if t.minter != nil { // what goes out is checked against the stored counter
 			if err := t.minter.save(t); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		err := read()
+		if fresh != nil {
+			return fresh, t.s.goesOut(t.session, fresh)
+		}
+		out, err := t.s.outgoing(t.session, kind, after, maxRecords, maxBytes)
 		var d *damagedError
 		if !errors.As(err, &d) {
-			return err
+			return out, err
 		}
 		if d.held {
 			_, err = t.heldOf(d.row)
@@ -123,87 +125,126 @@ func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxReco
 			err = t.demote(d.row)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
 
-// mintDirty mints as many dirty records as are missing to fill the outbox up to maxRecords.
-func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords int) error {
+// mintPage is how many dirty rows are read at once.
+const mintPage = 64
+
+// mintDirty mints as many dirty records as are missing to fill the outbox up to
+// maxRecords and maxBytes. If the outbox holds nothing else it returns them.
+func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int) (fresh []Outgoing, err error) {
 	if err := t.settle(kind); err != nil {
-		return fmt.Errorf("settle what is held: %w", err)
+		return nil, fmt.Errorf("settle what is held: %w", err)
 	}
-	queued, err := t.count("SELECT (SELECT count(*) FROM outbox WHERE kind = ?1 AND ord > ?2) + (SELECT count(*) FROM held WHERE kind = ?1 AND ord IS NOT NULL AND ord > ?2)", string(kind), after)
+	queued, err := t.queuedAfter(kind, after)
 	if err != nil || queued >= maxRecords {
-		return err
+		return nil, err
 	}
 	if err := t.judge(kind, maxRecords-queued); err != nil {
-		return fmt.Errorf("judge deletions: %w", err)
+		return nil, fmt.Errorf("judge deletions: %w", err)
 	}
-	rows, err := t.rowsOf("WHERE d.kind = ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), maxRecords-queued)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if err := ctx.Err(); err != nil {
-			return err
+	size, held := 0, false
+	for minted, last := 0, int64(0); minted < maxRecords-queued && size <= maxBytes; {
+		rows, err := t.rowsOf("WHERE d.kind = ? AND d.n > ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), last, min(mintPage, maxRecords-queued-minted))
+		if err != nil {
+			return nil, err
 		}
-		if err := t.mintRow(r); err != nil {
-			return err
+		if len(rows) == 0 {
+			break
+		}
+		for _, r := range rows {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			last = r.n
+			if size > maxBytes {
+				break
+			}
+			held = held || r.held != nil
+			o, n, err := t.minted(r)
+			if err != nil {
+				return nil, err
+			}
+			minted++
+			size += n
+			if n > 0 {
+				fresh = append(fresh, o)
+			}
 		}
 	}
-	return nil
+	// What else is in the outbox, or is no longer as it was minted, is read from it.
+	if queued, err = t.queuedAfter(kind, after); err != nil || held || queued != len(fresh) {
+		return nil, err
+	}
+	return fresh, nil
+}
+
+// queuedAfter counts what the outbox has after a place.
+func (t *tx) queuedAfter(kind record.Kind, after int64) (int, error) {
+	return t.count("SELECT (SELECT count(*) FROM outbox WHERE kind = ?1 AND ord > ?2) + (SELECT count(*) FROM held WHERE kind = ?1 AND ord IS NOT NULL AND ord > ?2)", string(kind), after)
 }
 
 // mintRow turns the difference between a dirty row's document and its
 // before-image into writes of record, and stores the version they give.
 func (t *tx) mintRow(r *row) error {
+	_, _, err := t.minted(r)
+	return err
+}
+
+// minted is mintRow. It returns what goes out, and how large its encoding is: 0
+// if there is nothing to send.
+func (t *tx) minted(r *row) (o Outgoing, size int, err error) {
 	v, before, _, err := t.s.version(r)
 	if errors.Is(err, ErrDamaged) {
 		if err := t.demote(r); err != nil {
-			return err
+			return o, 0, err
 		}
 		v, before = record.New(), nil
 	} else if err != nil {
-		return err
+		return o, 0, err
 	}
 	m, err := t.mint()
 	if err != nil {
-		return err
+		return o, 0, err
 	}
 	d := r.document
 	if d.sanitise() {
 		if err := t.problem("encoding", "a program wrote text that is not UTF-8; what was not was replaced", &r.id); err != nil {
-			return err
+			return o, 0, err
 		}
 	}
 	after, err := d.fields(r.kind)
 	if err != nil {
-		return t.unmintable(r, err)
+		return o, 0, t.unmintable(r, err)
 	}
 	start := m.counter
 	next := localWrite(r, v, before, after, m)
 	if next == v {
 		m.counter = start
-		return t.clean(r)
+		return o, 0, t.clean(r)
 	}
 	encoded, err := record.Encode(next)
 	if err != nil {
 		m.counter = start
-		return t.unmintable(r, err)
+		return o, 0, t.unmintable(r, err)
 	}
 	acked := v.Vector[m.replica]
 	if r.queued {
 		acked = r.acked
 	}
-	if err := t.versioned(r, next, t.s.hash.VersionID(r.kind, r.id, encoded)); err != nil {
-		return err
+	o = Outgoing{Kind: r.kind, ID: r.id, VersionID: t.s.hash.VersionID(r.kind, r.id, encoded), Version: next}
+	if err := t.versioned(r, next, o.VersionID); err != nil {
+		return o, 0, err
 	}
 	if err := t.queue(r, acked); err != nil {
-		return err
+		return o, 0, err
 	}
+	o.Order = t.order
 	_, err = t.reconsider(r, next)
-	return err
+	return o, len(encoded), err
 }
 
 // localWrite gives the version after the writes that lead from v, whose fields

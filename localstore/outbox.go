@@ -11,35 +11,45 @@ import (
 // queue puts a row's version at the end of the outbox. acked is the highest own
 // counter in the record that the cloud has acknowledged or sent.
 func (t *tx) queue(r *row, acked uint64) error {
-	order, err := t.metaInt(metaOrder)
+	order, err := t.nextOrder()
 	if err != nil {
 		return err
 	}
-	order++
 	r.queued, r.acked = true, acked
 	t.changed = true
-	return errors.Join(
-		t.exec("INSERT INTO outbox (n, kind, ord, acked) VALUES (?, ?, ?, ?) ON CONFLICT (n) DO UPDATE SET ord = excluded.ord, acked = excluded.acked",
-			r.n, string(r.kind), order, int64(acked)),
-		t.setMeta(metaOrder, order))
+	return t.exec("INSERT INTO outbox (n, kind, ord, acked) VALUES (?, ?, ?, ?) ON CONFLICT (n) DO UPDATE SET ord = excluded.ord, acked = excluded.acked",
+		r.n, string(r.kind), order, int64(acked))
+}
+
+// nextOrder gives a place at the end of the outbox. The transaction stores the
+// last one when it finishes.
+func (t *tx) nextOrder() (int64, error) {
+	if t.order == 0 {
+		order, err := t.metaInt(metaOrder)
+		if err != nil {
+			return 0, err
+		}
+		t.order = order
+	}
+	t.order++
+	return t.order, nil
+}
+
+func (t *tx) saveOrder() error {
+	if t.order == 0 {
+		return nil
+	}
+	return t.setMeta(metaOrder, t.order)
 }
 
 // outgoing reads versions from the outbox.
 func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, maxBytes int) ([]Outgoing, error) {
-	peers, err := s.seen(c)
-	if err != nil {
-		return nil, err
-	}
-	var own record.ReplicaID
-	if _, err := c.metaBytes(metaReplica, own[:]); err != nil {
-		return nil, err
-	}
 	type place struct {
 		n, ord int64
 		held   bool
 	}
 	var places []place
-	err = c.each(func(scan func(...any) error) error {
+	err := c.each(func(scan func(...any) error) error {
 		var p place
 		err := scan(&p.n, &p.ord, &p.held)
 		places = append(places, p)
@@ -56,14 +66,30 @@ func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, 
 		if err != nil {
 			return nil, err
 		}
-		if err := record.CheckPush(o.Version.Vector, own, peers[own], peers); err != nil { // P3
-			return nil, fmt.Errorf("record %s: %w: %w", o.ID, ErrVector, err)
-		}
 		o.Order, o.held = p.ord, p.held
 		if size += bytes; size > maxBytes && len(out) > 0 {
 			break
 		}
 		out = append(out, o)
+	}
+	return out, s.goesOut(c, out)
+}
+
+// goesOut asserts rule P3 of what goes out, and notes the highest own counter of
+// each version for its acknowledgement.
+func (s *Store) goesOut(c *session, out []Outgoing) error {
+	peers, err := s.seen(c)
+	if err != nil {
+		return err
+	}
+	var own record.ReplicaID
+	if _, err := c.metaBytes(metaReplica, own[:]); err != nil {
+		return err
+	}
+	for i := range out {
+		if err := record.CheckPush(out[i].Version.Vector, own, peers[own], peers); err != nil {
+			return fmt.Errorf("record %s: %w: %w", out[i].ID, ErrVector, err)
+		}
 	}
 	s.sentMu.Lock()
 	defer s.sentMu.Unlock()
@@ -72,7 +98,7 @@ func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, 
 			s.sent[out[i].VersionID] = c
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // acknowledged gives the highest own counter of a version that was pushed, 0 if

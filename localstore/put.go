@@ -1,6 +1,7 @@
 package localstore
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -68,8 +69,11 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 		}
 		known = was == 0
 	}
-	c := pim.ColumnsOf(r.kind, fields)
-	if r.n == 0 {
+	var c pim.Columns
+	if known && bytes.Equal(d.raw, r.raw) && trashed == r.trashed {
+		// As after an import: no index has to be touched.
+		err = t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", next[:], state, conflicts, r.n)
+	} else if c = pim.ColumnsOf(r.kind, fields); r.n == 0 {
 		r.n, err = t.insert(`INSERT INTO record (id, kind, deleted, doc, par, raw, vid, state, conflicts, trashed, title, sort, start_utc, end_utc, due_utc)
  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.id.String(), string(r.kind), deleted, d.doc, text(d.par), d.raw, next[:], state, conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due))

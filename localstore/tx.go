@@ -125,6 +125,7 @@ type tx struct {
 	digests   map[record.Kind]*rangeset.Digest // of the kinds touched, as they will be
 	texts     map[int64]string                 // full texts to index, "" to remove
 	minter    *minter                          // nil until the first dot is drawn
+	order     int64                            // last place given in the outbox; 0: not read
 	received  record.Vector                    // join of vectors received in this transaction
 	stored    record.Vector                    // join of the vectors of versions stored in this transaction
 	uncounted bool                             // what was seen is to be counted again
@@ -265,6 +266,9 @@ func (t *tx) finish() error {
 		if err := t.minter.save(t); err != nil {
 			return fmt.Errorf("store the write counter: %w", err)
 		}
+	}
+	if err := t.saveOrder(); err != nil {
+		return fmt.Errorf("store the outbox's end: %w", err)
 	}
 	if t.s.ownClock {
 		return t.exec("UPDATE history SET at = ? WHERE n > ?", t.s.Now().UnixMilli(), t.began)

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	wakeSettle  = 5 * time.Millisecond  // a commit is several writes to the -wal
-	wakePoll    = time.Second           // where files can not be watched
-	wakeAgain   = 10 * time.Millisecond // first look again after a write to the -wal; each wait is three times the last
-	wakeLast    = 3 * time.Second       // no wait is longer
-	absorbAfter = 2 * time.Second       // quiet time after which other programs' writes are absorbed
-	flushAfter  = 30 * time.Second      // quiet time after which the full text is indexed
+	wakePoll    = time.Second            // where files can not be watched
+	wakeFirst   = 500 * time.Microsecond // from a write to the -wal to the first look
+	wakeSoon    = 8 * time.Millisecond   // up to here each wait is twice the last, then three times
+	wakeLast    = 3 * time.Second        // no wait is longer
+	absorbAfter = 2 * time.Second        // quiet time after which other programs' writes are absorbed
+	flushAfter  = 30 * time.Second       // quiet time after which the full text is indexed
 )
 
 // watcher notices commits of other programs.
@@ -63,7 +63,7 @@ func (s *Store) signal() {
 // watch runs until stop. Writes to the -wal, by whomever, make it look at
 // data_version, which changes only for commits of other connections. A commit
 // writes the -wal, waits until that is on the flash, and only then becomes
-// visible, without another event: so it looks again, and again, for some seconds.
+// visible, without another event: so it looks soon, and again, for some seconds.
 func (s *Store) watch(w *watcher) {
 	defer close(w.done)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,7 +79,7 @@ func (s *Store) watch(w *watcher) {
 	}
 	upkeep := upkeep{s: s, timer: time.NewTimer(absorbAfter), absorb: true}
 	defer upkeep.timer.Stop()
-	again, wait := time.NewTimer(wakeAgain), wakeAgain
+	again, wait := time.NewTimer(wakeFirst), wakeFirst
 	defer again.Stop()
 	s.look(ctx) // what came before the watching
 	for {
@@ -95,16 +95,17 @@ func (s *Store) watch(w *watcher) {
 				s.Log.Warn("the database is no longer watched, it is looked at every second")
 				poll.Reset(wakePoll)
 			case name == s.path+"-wal":
-				settle(w.stop, events)
-				upkeep.after(s.look(ctx))
-				wait = wakeAgain
-				again.Reset(wait)
+				if wait > wakeFirst { // a commit is several writes: only the first counts
+					wait = wakeFirst
+					again.Reset(wait)
+				}
+				upkeep.after(false)
 			}
 		case <-again.C:
 			if s.look(ctx) {
 				upkeep.after(true)
 			}
-			if wait *= 3; wait <= wakeLast {
+			if wait = longer(wait); wait <= wakeLast {
 				again.Reset(wait)
 			}
 		case <-upkeep.timer.C:
@@ -148,19 +149,12 @@ func (u *upkeep) run(ctx context.Context) {
 	}
 }
 
-// settle waits until a commit is complete, and takes the events that belong to it.
-func settle(stop <-chan struct{}, events <-chan string) {
-	timer := time.NewTimer(wakeSettle)
-	defer timer.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-events:
-		case <-timer.C:
-			return
-		}
+// longer is the wait after a look that follows a wait.
+func longer(wait time.Duration) time.Duration {
+	if wait < wakeSoon {
+		return 2 * wait
 	}
+	return 3 * wait
 }
 
 // walEvents gives the names of files in the database's folder that were written

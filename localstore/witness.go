@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -279,13 +278,11 @@ func (t *tx) putWitness(in *witnessRow, queue bool) (news bool, err error) {
 
 // queueWitness puts a statement at the end of the outbox.
 func (t *tx) queueWitness(vid record.VersionID) error {
-	order, err := t.metaInt(metaOrder)
+	order, err := t.nextOrder()
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		t.exec("UPDATE witness SET ord = ? WHERE vid = ? AND ord IS NULL", order+1, vid[:]),
-		t.setMeta(metaOrder, order+1))
+	return t.exec("UPDATE witness SET ord = ? WHERE vid = ? AND ord IS NULL", order, vid[:])
 }
 
 // applyWitness takes a statement that came.
