@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -210,4 +211,24 @@ func BenchmarkListStatusVerify(b *testing.B) {
 			must(b, s.Close())
 		}
 	})
+}
+
+// BenchmarkViewUpdate is an app's durable write through a view.
+func BenchmarkViewUpdate(b *testing.B) {
+	s, err := Open(b.Context(), b.TempDir(), Options{Hasher: testHasher{}})
+	must(b, err)
+	importAll(b, s, workload(b))
+	defer s.Close()
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(s.path)+"?_pragma=busy_timeout(10000)&_pragma=synchronous(full)&_txlock=immediate")
+	must(b, err)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	id := testHasher{}.RecordID(record.Contacts, "c7").String()
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		i++
+		_, err := db.ExecContext(b.Context(), "UPDATE contacts SET note = ? WHERE id = ?", fmt.Sprint("note ", i), id)
+		must(b, err)
+	}
 }

@@ -393,3 +393,14 @@ func BenchmarkReconcileOneOf6500(b *testing.B) {
 		reconcile(b, full, full[1:], 6500, 6499)
 	}
 }
+
+func BenchmarkFingerprint(b *testing.B) {
+	full := randomItems(rand.New(rand.NewPCG(4, 4)), 6500)
+	b.ReportAllocs()
+	for b.Loop() {
+		var d rangeset.Digest
+		for i := range full {
+			d.Add(full[i].Version)
+		}
+	}
+}
