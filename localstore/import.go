@@ -57,7 +57,10 @@ func (s *Store) Import(ctx context.Context, objects []pim.Object) ([]ImportResul
 }
 
 func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
-	id := t.s.importID(o.Kind, o.UID)
+	id, err := t.importID(o.Kind, o.UID)
+	if err != nil {
+		return ImportResult{}, err
+	}
 	fields, err := t.withBlobs(o)
 	if err != nil {
 		return ImportResult{}, err
@@ -68,7 +71,10 @@ func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
 	}
 	hash := pim.ContentHash(o.Kind, fields)
 	if o.FileUID != "" { // an earlier import can have given the UID to this one
-		named := t.s.importID(o.Kind, o.FileUID)
+		named, err := t.importID(o.Kind, o.FileUID)
+		if err != nil {
+			return ImportResult{}, err
+		}
 		if known, _, err := t.wasImported(named, hash); err != nil {
 			return ImportResult{}, err
 		} else if other, err := t.rowByID(named); err != nil || known && other != nil {
@@ -98,7 +104,11 @@ func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
 	if err != nil {
 		return ImportResult{}, fmt.Errorf("record %s: %w", id, err)
 	}
-	own, err := t.rowByID(t.s.importID(o.Kind, o.ContentUID()))
+	contentID, err := t.importID(o.Kind, o.ContentUID())
+	if err != nil {
+		return ImportResult{}, err
+	}
+	own, err := t.rowByID(contentID)
 	switch {
 	case err != nil:
 		return ImportResult{}, err
@@ -119,12 +129,33 @@ func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
 	return result, t.noteImport(id, hash)
 }
 
-// importID is the record that a UID stands for.
-func (s *Store) importID(kind record.Kind, uid string) record.ID {
+// importID is the record that a UID stands for: by the keys of the account, or
+// by those it had before, if there is a record of that id.
+func (t *tx) importID(kind record.Kind, uid string) (record.ID, error) {
 	if id, own := pim.OwnID(uid); own {
-		return id
+		return id, nil
 	}
-	return s.hash.RecordID(kind, uid)
+	id := t.s.hash.RecordID(kind, uid)
+	for _, before := range t.s.Before {
+		known, err := t.count("SELECT count(*) FROM record WHERE id = ?", id.String())
+		if err != nil || known > 0 {
+			return id, err
+		}
+		old := before.RecordID(kind, uid)
+		if known, err = t.count("SELECT count(*) FROM record WHERE id = ?", old.String()); err != nil || known > 0 {
+			return old, err
+		}
+	}
+	return id, nil
+}
+
+// Named reports whether an import of uid leads to record id, if there is one.
+func (s *Store) Named(kind record.Kind, uid string, id record.ID) bool {
+	if own, ok := pim.OwnID(uid); ok {
+		return own == id
+	}
+	return s.hash.RecordID(kind, uid) == id ||
+		slices.ContainsFunc(s.Before, func(h Hasher) bool { return h.RecordID(kind, uid) == id })
 }
 
 // notNewer reports whether what an import brings is an older revision than what

@@ -43,6 +43,7 @@ type Hasher interface {
 // zero value means the default.
 type Options struct {
 	Hasher       Hasher
+	Before       []Hasher         // of the keys that a Rekey replaced: what was imported under them is known by them
 	Now          func() time.Time // time.Now
 	Rand         io.Reader        // crypto/rand
 	Log          *slog.Logger     // discards

@@ -57,6 +57,8 @@ func id(kind record.Kind, uid string) (id record.ID) {
 	return id
 }
 
+func named(kind record.Kind, uid string, of record.ID) bool { return id(kind, uid) == of }
+
 func TestIdentity(t *testing.T) {
 	a := "BEGIN:VCARD\nVERSION:3.0\nFN:Jo\nREV:1\nEND:VCARD\n"
 	b := "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:J\r\n o\r\nREV:2\r\nEND:VCARD\r\n"
@@ -82,7 +84,7 @@ func TestIdentity(t *testing.T) {
 	err := pim.Export(&buf, record.Contacts, func(yield func(pim.Item, error) bool) {
 		_ = yield(pim.Item{ID: id(record.Contacts, twice[0].UID), Fields: twice[0].Fields}, nil) &&
 			yield(pim.Item{ID: id(record.Contacts, twice[1].UID), Fields: twice[1].Fields}, nil)
-	}, pim.ExportOptions{RecordID: id})
+	}, pim.ExportOptions{Named: named})
 	if out := strings.ReplaceAll(buf.String(), "\r\n", "\n"); err != nil || out != a+a {
 		t.Errorf("a card that stands twice is exported as %q: %v", out, err)
 	}
@@ -106,7 +108,7 @@ func TestExportUID(t *testing.T) {
 	export := func(fields []record.Field, rid record.ID) string {
 		var buf bytes.Buffer
 		err := pim.Export(&buf, o.Kind, func(yield func(pim.Item, error) bool) { yield(pim.Item{ID: rid, Fields: fields}, nil) },
-			pim.ExportOptions{RecordID: id, Stamp: time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)})
+			pim.ExportOptions{Named: named, Stamp: time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -368,7 +370,7 @@ func TestFolder(t *testing.T) {
 		objs, _ := importText(t, name, string(raw))
 		item := pim.Item{ID: record.ID{1}, Fields: objs[0].Fields}
 		var out bytes.Buffer
-		if err := pim.ExportFile(&out, record.Notes, item, pim.ExportOptions{RecordID: id}); err != nil || out.String() != string(raw) {
+		if err := pim.ExportFile(&out, record.Notes, item, pim.ExportOptions{Named: named}); err != nil || out.String() != string(raw) {
 			t.Errorf("%s became %q: %v", name, out.String(), err)
 		}
 		if got := pim.FileName(record.Notes, item); got != "01"+strings.Repeat("0", 30)+filepath.Ext(name) {

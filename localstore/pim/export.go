@@ -25,10 +25,10 @@ type Item struct {
 type ExportOptions struct {
 	// OpenBlob opens a large value. Without it fields with a blob are an error.
 	OpenBlob func(*record.Blob) (io.ReadCloser, error)
-	// RecordID is the account's mapping of UIDs. With it, a record that has no
-	// UID, and that a later import would not recognise by its content, gets the
-	// UID that leads back to Item.ID. Without it no UID is added.
-	RecordID func(kind record.Kind, uid string) record.ID
+	// Named reports whether an import of uid leads to record id. With it, a record
+	// that has no UID, and that a later import would not recognise by its content,
+	// gets the UID that leads back to Item.ID. Without it no UID is added.
+	Named func(kind record.Kind, uid string, id record.ID) bool
 	// Stamp is the DTSTAMP of entries that were made here and have none. The
 	// zero time adds none.
 	Stamp time.Time
@@ -139,7 +139,7 @@ func (x *exporter) open(b *record.Blob) (io.ReadCloser, error) {
 
 // uidFor returns the UID to add to a record, or "".
 func (x *exporter) uidFor(it Item) (string, error) {
-	if x.opt.RecordID == nil {
+	if x.opt.Named == nil {
 		return "", nil
 	}
 	for i := range it.Fields {
@@ -157,7 +157,7 @@ func (x *exporter) uidFor(it Item) (string, error) {
 		return "", err
 	}
 	for n := 1; n <= equalContentsMax; n++ {
-		if x.opt.RecordID(x.kind, numbered(uid, n)) == it.ID {
+		if x.opt.Named(x.kind, numbered(uid, n), it.ID) {
 			return "", nil
 		}
 	}

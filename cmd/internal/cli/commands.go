@@ -29,6 +29,7 @@ func (a *app) commands() []*cobra.Command {
 		a.restoreCommand(),
 		a.admissionCommand(),
 		a.wordsCommand(),
+		a.rekeyCommand(),
 		a.versionCommand(),
 		exitCodesTopic(),
 	}

@@ -15,13 +15,16 @@ import (
 )
 
 // joinByCode is join with the code of an invite.
-func (a *app) joinByCode(ctx context.Context, flags cloudFlags, codeFile string) error {
+func (a *app) joinByCode(ctx context.Context, flags cloudFlags, codeFile string, keepData bool) error {
 	cfg, err := flags.config(false)
 	if err != nil {
 		return err
 	}
 	if len(cfg.Name) > seal.InviteNameBytesMax || !utf8.ValidString(cfg.Name) {
 		return usagef("--name: at most %d bytes of text", seal.InviteNameBytesMax)
+	}
+	if keepData {
+		return a.takeOver(ctx, cfg, codeFile)
 	}
 	dir, err := a.homeDir()
 	if err != nil {
@@ -32,29 +35,11 @@ func (a *app) joinByCode(ctx context.Context, flags cloudFlags, codeFile string)
 		return err
 	}
 	defer s.abandon()
-	text, err := a.readWordText(codeFile, "The 8 words that the other device shows", seal.InviteWordCount)
-	if err != nil {
-		return err
-	}
-	code, err := seal.ParseInviteCode(text)
-	if err != nil {
-		return &Error{Op: "read the code", Cause: err, Code: ExitRefused,
-			Hint: "give the 8 words that 'sidekeep devices invite' shows, in their order"}
-	}
-	if err := a.awaitRandomness(); err != nil {
-		return err
-	}
-	e, err := a.enter(ctx, cfg, code)
+	e, err := a.enter(ctx, &cfg, codeFile)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	if err := a.takeAddress(&cfg, e.Address); err != nil {
-		return err
-	}
-	if e.Admission != (syncproto.Admission{}) {
-		cfg.Admission = hex.EncodeToString(e.Admission[:])
-	}
 	if err := s.write(e.Identity, cfg); err != nil {
 		return &Error{Op: "make home", Object: dir, Cause: err}
 	}
@@ -68,18 +53,36 @@ func (a *app) joinByCode(ctx context.Context, flags cloudFlags, codeFile string)
 	if err := s.commit(); err != nil {
 		return &Error{Op: "make home", Object: dir, Cause: err, Hint: "begin again with 'sidekeep devices invite' on the other device"}
 	}
-	if err := e.Taken(ctx); err != nil {
-		fmt.Fprintln(a.stderr, "sidekeep: this device has joined, but the other one could not be told")
-	}
-	e.Close()
+	a.taken(ctx, e)
 	if err := a.moveData(ctx, dir, flags.share); err != nil {
 		return err
 	}
 	return a.printJoined(dir, e.Identity)
 }
 
-// enter uses the code, and shows the check code meanwhile.
-func (a *app) enter(ctx context.Context, cfg config, code seal.InviteCode) (*agent.Enrolment, error) {
+// taken tells the other device that what it gave is kept.
+func (a *app) taken(ctx context.Context, e *agent.Enrolment) {
+	if err := e.Taken(ctx); err != nil {
+		fmt.Fprintln(a.stderr, "sidekeep: this device has joined, but the other one could not be told")
+	}
+	e.Close()
+}
+
+// enter reads the code, uses it, shows the check code meanwhile, and puts into cfg
+// what the other device knows of the cloud.
+func (a *app) enter(ctx context.Context, cfg *config, codeFile string) (*agent.Enrolment, error) {
+	text, err := a.readWordText(codeFile, "The 8 words that the other device shows", seal.InviteWordCount)
+	if err != nil {
+		return nil, err
+	}
+	code, err := seal.ParseInviteCode(text)
+	if err != nil {
+		return nil, &Error{Op: "read the code", Cause: err, Code: ExitRefused,
+			Hint: "give the 8 words that 'sidekeep devices invite' shows, in their order"}
+	}
+	if err := a.awaitRandomness(); err != nil {
+		return nil, err
+	}
 	pins, err := cfg.pins()
 	if err != nil {
 		return nil, err
@@ -96,6 +99,13 @@ func (a *app) enter(ctx context.Context, cfg config, code seal.InviteCode) (*age
 	})
 	if err != nil {
 		return nil, explainInvite("join", err)
+	}
+	if err := a.takeAddress(cfg, e.Address); err != nil {
+		e.Close()
+		return nil, err
+	}
+	if e.Admission != (syncproto.Admission{}) {
+		cfg.Admission = hex.EncodeToString(e.Admission[:])
 	}
 	return e, nil
 }

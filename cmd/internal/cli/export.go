@@ -44,14 +44,14 @@ the name is new and has no ending like .ics.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeKind,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(cmd.Context(), func(h *home, s *localstore.Store) error {
+			return a.withStore(cmd.Context(), func(_ *home, s *localstore.Store) error {
 				kind, err := parseKind(cmd.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
 				x := &exporter{app: a, store: s, kind: kind, options: pim.ExportOptions{
 					OpenBlob: func(b *record.Blob) (io.ReadCloser, error) { return s.OpenBlob(cmd.Context(), *b) },
-					RecordID: h.identity.Keys().RecordID,
+					Named:    s.Named,
 					Stamp:    exportStamp,
 				}}
 				return explain("export "+string(kind), x.export(cmd.Context(), out))

@@ -20,6 +20,9 @@ import (
 //	devices       what is known about the account's devices
 //	agent.sock    control socket of `sidekeep run`
 //	data/         sidekeep.db, the only part that other programs open; may be elsewhere (share.go)
+//	replaced-TIME/  what a rekey replaced; the database is in a folder of the same
+//	              name beside the one that took its place
+//	rekey/, rekeyed/  a rekey that is being made, or being put in place
 //	unfinished/   an init, join or restore that is under way, or was cut short
 //	unfinished-backup/, backup.lock  of a back-up that is being made
 //
@@ -36,7 +39,8 @@ type home struct {
 	dir      string
 	config   config
 	identity *seal.Identity
-	lock     *lock // agent lock, while this process holds it
+	before   []*seal.Identity // that a rekey replaced
+	lock     *lock            // agent lock, while this process holds it
 }
 
 // data is the data folder: the configured one, or the one in the home folder.
@@ -76,6 +80,9 @@ func (a *app) openHome() (*home, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := finishRekey(dir); err != nil {
+		return nil, &Error{Op: "finish the rekey of home", Object: dir, Cause: err, Hint: "run the command again; nothing is lost"}
+	}
 	path := filepath.Join(dir, identityFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -98,7 +105,7 @@ func (a *app) openHome() (*home, error) {
 		return nil, &Error{Op: "finish the set-up of home", Object: dir, Cause: err}
 	}
 	a.closeToOthers(dir, path)
-	return &home{dir: dir, config: cfg, identity: id}, nil
+	return &home{dir: dir, config: cfg, identity: id, before: replacedIdentities(dir)}, nil
 }
 
 // noHome explains why dir is not a home.

@@ -138,6 +138,13 @@ func (a *app) printWords(dir string, id *seal.Identity, secret seal.Secret) erro
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "home     %s\naccount  %s\ndevice   %s\n\n", escape(dir), id.Account, id.Device())
+	writeWords(&b, secret)
+	_, err := io.WriteString(a.stdout, b.String())
+	return err
+}
+
+// writeWords shows the words of an account.
+func writeWords(b *strings.Builder, secret seal.Secret) {
 	b.WriteString("These 24 words are your account. Write them down, in order, and keep them safe.\n")
 	b.WriteString("They are shown this once. Whoever has them can read everything and is you.\n")
 	b.WriteString("Without them no new device can join; words and all devices lost: all is gone.\n\n")
@@ -145,12 +152,10 @@ func (a *app) printWords(dir string, id *seal.Identity, secret seal.Secret) erro
 	words := strings.Fields(secret.Words())
 	for i, w := range words {
 		if i%columns == columns-1 {
-			fmt.Fprintf(&b, "%4d %s\n", i+1, w)
+			fmt.Fprintf(b, "%4d %s\n", i+1, w)
 			continue
 		}
-		fmt.Fprintf(&b, "%4d %-10s", i+1, w)
+		fmt.Fprintf(b, "%4d %-10s", i+1, w)
 	}
 	b.WriteByte('\n')
-	_, err := io.WriteString(a.stdout, b.String())
-	return err
 }

@@ -22,6 +22,7 @@ const wordsBytesMax = 4096
 func (a *app) joinCommand() *cobra.Command {
 	var flags cloudFlags
 	var wordsFile, codeFile string
+	var keepData bool
 	cmd := &cobra.Command{
 		Use:     "join --cloud URL {--words-file FILE|- | --code FILE|-}",
 		GroupID: "device",
@@ -43,7 +44,10 @@ Afterwards 'sidekeep sync' or 'sidekeep run' fetches the data.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if codeFile != "" {
-				return a.joinByCode(cmd.Context(), flags, codeFile)
+				return a.joinByCode(cmd.Context(), flags, codeFile, keepData)
+			}
+			if keepData {
+				return usagef("--keep-data goes with --code")
 			}
 			return a.join(cmd.Context(), flags, wordsFile)
 		},
@@ -51,6 +55,7 @@ Afterwards 'sidekeep sync' or 'sidekeep run' fetches the data.`,
 	flags.register(cmd)
 	cmd.Flags().StringVar(&wordsFile, "words-file", "", "`file` with the account's 24 words, - for standard input")
 	cmd.Flags().StringVar(&codeFile, "code", "", "`file` with the 8 words that another device shows, - for standard input")
+	cmd.Flags().BoolVar(&keepData, "keep-data", false, "take over the account that replaced this home's, and keep what is here")
 	cmd.MarkFlagsOneRequired("words-file", "code")
 	cmd.MarkFlagsMutuallyExclusive("words-file", "code")
 	a.jsonFlag(cmd)

@@ -49,8 +49,12 @@ func (a *app) tryStore(ctx context.Context, h *home, log *slog.Logger) (*localst
 
 // storeOptions are what the store of a home is opened with.
 func storeOptions(h *home, log *slog.Logger) localstore.Options {
+	var before []localstore.Hasher
+	for _, id := range h.before {
+		before = append(before, id.Keys())
+	}
 	return localstore.Options{
-		Hasher: h.identity.Keys(), Log: log, Machine: machineID(),
+		Hasher: h.identity.Keys(), Before: before, Log: log, Machine: machineID(),
 		BrakeMin: h.config.BrakeMin, BrakePercent: h.config.BrakePercent,
 		HistoryDays: h.config.HistoryDays, HistoryBytes: h.config.HistoryBytes,
 	}
