@@ -90,7 +90,7 @@ func (a *app) readStatus(ctx context.Context, h *home) (agent.Status, error) {
 		return agent.Status{}, err
 	}
 	defer store.Close()
-	return agent.ReadStatus(ctx, h.agentConfig(store, "", nil))
+	return agent.ReadStatus(ctx, h.agentConfig(store, h.dir, nil))
 }
 
 // statusJSON is the stable shape of `status --json`: the part of agent.Status
