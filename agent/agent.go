@@ -298,7 +298,7 @@ func checkStatus(s *Status) error {
 	}
 	syncproto.SortKinds(e.Kinds)
 	for _, p := range s.Problems {
-		if p.Code == syncproto.ProblemDiffers || p.Code == syncproto.ProblemNotOpen || p.Code == syncproto.ProblemRejected {
+		if p.Code == syncproto.ProblemDiffers || p.Code == syncproto.ProblemNotOpen || p.Code == syncproto.ProblemRejected || p.Code == syncproto.ProblemQuota {
 			e.Problems = append(e.Problems, p)
 		}
 	}

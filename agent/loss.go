@@ -36,9 +36,9 @@ func (s *session) givenBack(kind record.Kind) {
 }
 
 // cloudLostChunks tells that the cloud says itself that it lacks pieces of
-// pictures. It names those that it lacks, whether this device has them or not.
+// pictures that it had acknowledged.
 func (s *session) cloudLostChunks(n int) {
 	if n > 0 {
-		s.a.addProblem(Problem{Code: ProblemCloudLost, Text: fmt.Sprintf("the cloud has lost %d pieces of pictures; this device gives back those that it has", n)})
+		s.a.addProblem(Problem{Code: ProblemCloudLost, Text: fmt.Sprintf("the cloud has lost %d pieces of pictures; this device has them, and gives them back", n)})
 	}
 }

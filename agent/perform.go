@@ -63,8 +63,9 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 	case syncproto.StoreChunksAcked:
 		return nil, store.ChunksAcked(s.local, a.IDs)
 	case syncproto.StoreChunksLost:
-		s.cloudLostChunks(len(a.IDs))
-		return nil, store.ChunksLost(s.local, a.IDs)
+		had, err := store.ChunksLost(s.local, a.IDs)
+		s.cloudLostChunks(had)
+		return nil, err
 	case syncproto.StoreMissing:
 		if !s.roomForChunks() {
 			return syncproto.LocalMissing{}, nil

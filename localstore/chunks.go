@@ -167,20 +167,24 @@ func (s *Store) ChunksAcked(ctx context.Context, ids []record.ChunkID) error {
 }
 
 // ChunksLost notes that the cloud does not hold these chunks, so that those that
-// are here are offered again. Not synced to flash: the cloud says so again.
-func (s *Store) ChunksLost(ctx context.Context, ids []record.ChunkID) error {
-	err := s.write(ctx, true, func(t *tx) error {
+// are here are offered again. It returns how many of these the cloud had
+// acknowledged. Not synced to flash: the cloud says so again.
+func (s *Store) ChunksLost(ctx context.Context, ids []record.ChunkID) (had int, err error) {
+	err = s.write(ctx, true, func(t *tx) error {
+		had = 0
 		for i := range ids {
-			if err := t.exec("UPDATE chunk SET sent = 0 WHERE id = ? AND sent <> 0", ids[i][:]); err != nil {
+			n, err := t.execCount("UPDATE chunk SET sent = 0 WHERE id = ? AND sent <> 0", ids[i][:])
+			if err != nil {
 				return err
 			}
+			had += int(n)
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("note lost chunks: %w", err)
+		return 0, fmt.Errorf("note lost chunks: %w", err)
 	}
-	return nil
+	return had, nil
 }
 
 // dropChunks removes, at most max, chunks that nothing refers to.

@@ -203,6 +203,11 @@ func (s *DeviceSession) receive(m Message) {
 		s.close(DeviceClose{Err: &Error{Code: m.Code, Detail: "the cloud asks to come back later"}, Retry: RetryAfter, Seconds: m.Capped()})
 		return
 	case *ErrorMessage:
+		if r := s.requests[m.Ref]; r != nil && r.typ == TypeHave && m.Code == CodeQuota {
+			delete(s.requests, m.Ref)
+			s.up.halt(s)
+			return
+		}
 		if m.Code == CodeRevoked { // that needs a proof, not a word
 			m = &ErrorMessage{Code: CodeRefused}
 		}

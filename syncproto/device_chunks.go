@@ -27,6 +27,7 @@ type deviceUpload struct {
 	flying map[record.ChunkID]bool // sent, not yet stored
 	told   map[record.ChunkID]bool // the cloud said that it lost these
 	ask    bool                    // it may have lost more than it could name
+	halted bool                    // the cloud has no room for chunks of this account
 }
 
 func (u *deviceUpload) again() { u.fresh = true }
@@ -54,12 +55,22 @@ func (u *deviceUpload) lost(s *DeviceSession, ids []record.ChunkID) {
 	u.again()
 }
 
+// halt ends the upload of this session: records go on.
+func (u *deviceUpload) halt(s *DeviceSession) {
+	u.halted, u.offer, u.queue = true, nil, nil
+	s.do(DeviceProblem{Code: ProblemQuota, Text: "the cloud has no more room for this account; pieces of pictures wait here: delete some, or ask its operator"})
+	s.do(DeviceStateChanged{s.live})
+}
+
 func (u *deviceUpload) done() bool {
-	return !u.fresh && !u.more && len(u.offer) == 0 && len(u.queue) == 0 && len(u.flying) == 0
+	return u.halted && len(u.flying) == 0 || !u.fresh && !u.more && len(u.offer) == 0 && len(u.queue) == 0 && len(u.flying) == 0
 }
 
 // plan takes the next step of the upload.
 func (u *deviceUpload) plan(s *DeviceSession) {
+	if u.halted {
+		return
+	}
 	window := s.limits.Get(LimitChunkWindow)
 	if len(u.queue) > 0 {
 		if n := min(window-len(u.flying), len(u.queue)); n > 0 {

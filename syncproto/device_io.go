@@ -94,6 +94,7 @@ const (
 	ProblemNotOpen  = "not_open" // a version of the cloud does not open under the account's keys
 	ProblemRejected = "rejected" // the cloud refused a version
 	ProblemDiffers  = "differs"  // digests differ and nothing explains it
+	ProblemQuota    = "quota"    // the cloud takes no more chunks of this account
 	ProblemBadChunk = "bad_chunk"
 )
 

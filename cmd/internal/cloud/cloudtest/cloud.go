@@ -23,6 +23,7 @@ type Options struct {
 	Admit       cloud.Admitter // nil means cloud.AdmitAll
 	Log         *slog.Logger   // nil means silence
 	Now         func() time.Time
+	QuotaBytes  int64            // of sqlitestore.Options
 	Store       cloudstore.Store // nil means a SQLite store in Dir
 	SessionsMax int              // cloud.Limits.Sessions
 	Limits      cloud.Limits
@@ -61,7 +62,7 @@ func Start(t testing.TB, opt Options) *Cloud {
 	}
 	c := &Cloud{t: t, opt: opt, Dir: opt.Dir, Store: opt.Store, finished: make(chan struct{})}
 	if c.Store == nil {
-		store, err := sqlitestore.Open(context.Background(), opt.Dir, sqlitestore.Options{Rand: rand.Reader, Now: opt.Now, Log: opt.Log})
+		store, err := sqlitestore.Open(context.Background(), opt.Dir, sqlitestore.Options{Rand: rand.Reader, Now: opt.Now, Log: opt.Log, QuotaBytes: opt.QuotaBytes})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,6 +127,9 @@ func (c *Cloud) Restart() *Cloud {
 	opt.Addr, opt.Store = c.Addr, nil
 	return Start(c.t, opt)
 }
+
+// QuotaBytes changes what an account may hold, from the next start on.
+func (c *Cloud) QuotaBytes(n int64) { c.opt.QuotaBytes = n }
 
 // Destroy stops the cloud, removes all its data, and starts an empty one on the
 // same address.
