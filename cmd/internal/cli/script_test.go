@@ -34,8 +34,25 @@ func TestMain(m *testing.M) {
 //	mode FILE MODE          the permissions of a file are exactly MODE
 //	repeat N FILE           write FILE N times into FILE-1 .. FILE-N, %d replaced by the number
 func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	runScripts(t, files...)
+}
+
+// TestCase07TypoJoin: words with a slip whose checksum holds.
+func TestCase07TypoJoin(t *testing.T) { runScripts(t, "testdata/case/case07_typo_join.txtar") }
+
+// TestCase08JoinEmpty: the right words, and a cloud that lost everything.
+func TestCase08JoinEmpty(t *testing.T) { runScripts(t, "testdata/case/case08_join_empty.txtar") }
+
+// TestCase25Rekey: a handset is revoked, the account gets new keys.
+func TestCase25Rekey(t *testing.T) { runScripts(t, "testdata/case/case25_rekey.txtar") }
+
+func runScripts(t *testing.T, files ...string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Files:               files,
 		RequireExplicitExec: true,
 		Deadline:            time.Now().Add(2 * time.Minute), // a script that hangs is ended, with what it started
 		Setup: func(env *testscript.Env) error {
