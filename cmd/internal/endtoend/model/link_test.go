@@ -43,7 +43,7 @@ func (h *handset) connect(once bool) error {
 	}
 	d, err := h.agent.Step(h.w.ctx, once)
 	if err != nil {
-		return err
+		return h.refused(err)
 	}
 	h.edited = false // a session begins with what there is
 	h.link = &link{h: h, device: d, cloud: c, pushed: map[syncproto.RequestID][]known{}}
