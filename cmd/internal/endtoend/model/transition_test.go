@@ -104,7 +104,7 @@ func (t *transition) run() error {
 	h, l := t.h, t.h.w.ledger
 	same, sameHeld := equalIDs(t.now.vid, t.old.vid), equalIDs(t.now.held, t.old.held)
 	p := h.pending[t.id]
-	if same && sameHeld && len(t.in) == 0 && (p == nil || t.now.dirty) {
+	if same && sameHeld && len(t.in) == 0 && (p == nil || t.now.dirty) && h.rows.replica == t.was {
 		return nil
 	}
 	if t.now.vid == nil && t.old.vid != nil {
@@ -124,7 +124,7 @@ func (t *transition) run() error {
 	if p != nil && t.old.dirty && t.now.dirty && !same && t.now.hold != 1 && h.rows.replica == t.was {
 		return fmt.Errorf("W2: %s was changed by what came before its edits were issued", name(t.id))
 	}
-	if p != nil && t.now.dirty && !same && t.old.vid != nil {
+	if p != nil && t.now.dirty && !same && t.old.vid != nil && h.rows.replica == t.was {
 		if err := t.carried(p, k.version); err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ var verbWeights = map[string]int{
 	"put": 10, "set": 34, "unset": 10, "resolve": 4, "delete": 14, "undelete": 8, "sql": 12,
 	"deleteall": 3, "emptyall": 2, "accept": 2, "reject": 2, "remember": 4, "rollback": 4,
 	"sync": 34, "open": 14, "pump": 30, "cut": 6, "kill": 4, "tear": 6, "full": 4,
-	"image": 4, "midway": 5, "revert": 4, "clone": 3, "twins": 3, "clock": 3, "day": 5, "trash": 6, "losepiece": 2, "maintain": 2,
+	"image": 4, "midway": 5, "revert": 4, "clone": 3, "twins": 5, "clock": 3, "day": 5, "trash": 6, "losepiece": 2, "maintain": 2,
 	"killcloud": 2, "tearcloud": 4, "fullcloud": 3, "backup": 4, "restore": 3, "wipe": 2, "lose": 4, "corrupt": 3,
 	"restoring": 4, "scrub": 2, "poison": 2,
 }
