@@ -255,6 +255,18 @@ func (h *fleetHandset) handle(ctx context.Context, e syncproto.DeviceEvent) erro
 				e = syncproto.LocalOffered{}
 			case syncproto.StoreMissing:
 				e = syncproto.LocalMissing{}
+			case syncproto.StoreStatements:
+				e = syncproto.LocalStatements{Trusted: true}
+			case syncproto.StoreTestify:
+				e = syncproto.LocalTestified{}
+			case syncproto.StoreCompare:
+				e = syncproto.LocalCompared{}
+			case syncproto.StorePick:
+				e = syncproto.LocalPicked{}
+			case syncproto.StoreOpen:
+				e = syncproto.LocalOpened{}
+			case syncproto.StoreSampled:
+				e = syncproto.LocalSampled{}
 			case syncproto.StoreCloud, syncproto.DeviceWelcomed, syncproto.DeviceProved, syncproto.DeviceSetTimer:
 			default:
 				return fmt.Errorf("a handset of the fleet was asked for %T", a)

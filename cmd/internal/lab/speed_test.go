@@ -36,11 +36,11 @@ func TestBench(t *testing.T) {
 		moved      int64 // bytes at least, both ways
 		cloudSyncs int64 // at least
 	}{
-		{"text up", result.RawText, 8 << 10, 20, result.RawText / 10, 1},
+		{"text up", result.RawText, 16 << 10, 20, result.RawText / 10, 1},
 		{"join, text down", 8 << 10, result.RawText, 30, result.RawText / 10, 0},
 		{"pictures up", result.RawBlobs * 105 / 100, 8 << 10, 20, result.RawBlobs, 1},
 		{"pictures down", 8 << 10, result.RawBlobs * 105 / 100, 20, result.RawBlobs, 0},
-		{"no-op sync", 2 << 10, 2 << 10, 3, 500, 0},
+		{"no-op sync", 2 << 10, 2 << 10, 4, 500, 0},
 		{"one edit, a to b", 800, 800, 2, 500, 1},
 		{"cloud lost 1 record", 6 << 10, 6 << 10, 6, 500, 1},
 		{"cloud lost all records", result.RawText, 8 << 10, 25, result.RawText / 10, 1},
