@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 
+	"sidekeep/localstore"
+	"sidekeep/localstore/rangeset"
 	"sidekeep/localstore/record"
 )
 
@@ -10,29 +13,99 @@ import (
 // whether it has it again.
 const ProblemCloudLost = "cloud_lost"
 
-// cloudLost tells that the cloud lacks versions that it had acknowledged once, or
-// that came from it.
-func (s *session) cloudLost(kind record.Kind, n int) {
-	if n == 0 {
+// missed is what a session finds missing of a kind at the cloud, that it had
+// acknowledged once or that came from it.
+type missed struct {
+	versions map[record.ID]record.VersionID
+	// unclear are records of which the cloud has a version that is not here: it may
+	// have moved on (this database was restored or salvaged) and lost nothing.
+	unclear map[record.ID]bool
+	told    int
+}
+
+// compared takes what one step of reconcile found of a kind, and tells at the end
+// what the cloud lost.
+func (s *session) compared(kind record.Kind, had []localstore.Ref, need []rangeset.Item, end bool) {
+	m := s.missed[kind]
+	if m == nil {
+		if s.missed == nil {
+			s.missed = map[record.Kind]*missed{}
+		}
+		m = &missed{versions: map[record.ID]record.VersionID{}, unclear: map[record.ID]bool{}}
+		s.missed[kind] = m
+	}
+	for _, r := range had {
+		m.versions[r.ID] = r.VersionID
+	}
+	for _, it := range need {
+		m.unclear[it.ID] = true
+	}
+	if end {
+		s.cloudLost(kind, m)
+	}
+}
+
+// overtaken looks at what the cloud had where a version of this device was
+// missing: what has seen that version stands in its place.
+func (s *session) overtaken(kind record.Kind, in []localstore.Incoming) error {
+	m := s.missed[kind]
+	if m == nil || len(m.unclear) == 0 {
+		return nil
+	}
+	for i := range in {
+		id := in[i].ID
+		if !m.unclear[id] {
+			continue
+		}
+		delete(m.unclear, id)
+		version, ok := m.versions[id]
+		if !ok {
+			continue
+		}
+		own, err := s.a.cfg.Store.Version(s.local, id)
+		if errors.Is(err, localstore.ErrNotFound) || errors.Is(err, localstore.ErrDamaged) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if own.VersionID == version && in[i].Version.Vector.Includes(own.Version.Vector) {
+			delete(m.versions, id)
+		}
+	}
+	if len(m.unclear) == 0 {
+		s.cloudLost(kind, m)
+	}
+	return nil
+}
+
+// cloudLost tells what the cloud lost of a kind, as far as that is certain.
+func (s *session) cloudLost(kind record.Kind, m *missed) {
+	n := 0
+	for id := range m.versions {
+		if !m.unclear[id] {
+			n++
+		}
+	}
+	if n == 0 || n == m.told {
 		return
 	}
-	if s.missed == nil {
-		s.missed = map[record.Kind]int{}
-	}
-	s.missed[kind] += n
+	m.told = n
 	s.a.replaceProblem(Problem{Kind: kind, Code: ProblemCloudLost,
-		Text: fmt.Sprintf("the cloud has lost %d of %s that it had; this device has them, and gives them back", s.missed[kind], kind)})
+		Text: fmt.Sprintf("the cloud has lost %d of %s that it had; this device has them, and gives them back", n, kind)})
 }
 
 // givenBack tells that the cloud is proven to have again what it lost of a kind.
 func (s *session) givenBack(kind record.Kind) {
-	n := s.missed[kind]
-	if n == 0 {
+	m := s.missed[kind]
+	if m == nil {
 		return
 	}
 	delete(s.missed, kind)
-	s.a.replaceProblem(Problem{Kind: kind, Code: ProblemCloudLost,
-		Text: fmt.Sprintf("the cloud had lost %d of %s; it has them again, proven", n, kind)})
+	if n := len(m.versions); n > 0 {
+		s.a.replaceProblem(Problem{Kind: kind, Code: ProblemCloudLost,
+			Text: fmt.Sprintf("the cloud had lost %d of %s; it has them again, proven", n, kind)})
+	}
 }
 
 // cloudLostChunks tells that the cloud says itself that it lacks pieces of

@@ -222,6 +222,9 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 	if a.Cursor != 0 {
 		cursor = &localstore.Cursor{Epoch: localstore.Epoch(s.machine.Epoch()), Seq: uint64(a.Cursor)}
 	}
+	if err := s.overtaken(a.Kind, in); err != nil {
+		return nil, err
+	}
 	if len(in) > 0 || cursor != nil {
 		applied, err := store.Apply(s.local, a.Kind, in, cursor)
 		if err != nil {
@@ -284,9 +287,10 @@ func (s *session) ranges(a syncproto.StoreRange) (syncproto.DeviceEvent, error) 
 		return err
 	})
 	if err == nil && len(have) > 0 {
-		var had int
-		had, err = store.MarkUnsent(s.local, have)
-		s.cloudLost(a.Kind, had)
+		have, err = store.MarkUnsent(s.local, have)
+	}
+	if err == nil && r.Err == nil {
+		s.compared(a.Kind, have, r.Need, r.Next == nil)
 	}
 	return r, err
 }

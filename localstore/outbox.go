@@ -196,11 +196,11 @@ func (s *Store) MarkSent(ctx context.Context, refs []Ref) error { return s.Acked
 
 // MarkUnsent puts versions that reconcile found missing at the cloud back into
 // the outbox, and has their chunks offered again; those that are no longer
-// current are skipped. It returns how many were not in the outbox: the cloud had
-// those once.
-func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had int, err error) {
+// current are skipped. It returns those that were not in the outbox: the cloud had
+// them once.
+func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had []Ref, err error) {
 	err = s.write(ctx, false, func(t *tx) error {
-		had = 0
+		had = nil
 		var own record.ReplicaID
 		if _, err := t.metaBytes(metaReplica, own[:]); err != nil {
 			return err
@@ -242,7 +242,7 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had int, err error)
 				if err := t.queueHeld(r, h.Vector[own]); err != nil {
 					return err
 				}
-				had++
+				had = append(had, ref)
 			}
 			if !applied || r.queued || r.held != nil && r.held.over {
 				continue
@@ -261,12 +261,12 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had int, err error)
 			if err := t.queue(r, v.Vector[own]); err != nil {
 				return err
 			}
-			had++
+			had = append(had, ref)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("queue what the cloud lacks: %w", err)
+		return nil, fmt.Errorf("queue what the cloud lacks: %w", err)
 	}
 	return had, nil
 }
