@@ -15,6 +15,9 @@ const (
 	bulkBytes = 1 << 20
 	// bulkFirst is how long a bulk is taken to last before one was seen.
 	bulkFirst = 10 * time.Second
+	// bulkTurn is what an account may write in its place before another that has
+	// come for one takes it.
+	bulkTurn = 16 << 20
 	// waitLeast is the shortest wait that is asked for.
 	waitLeast = 5 * time.Second
 	// toldMax bounds the accounts whose turn is remembered.
@@ -23,7 +26,8 @@ const (
 )
 
 // reseeds lets so many accounts write in bulk at once, as all do when the cloud
-// has come back empty, and tells the others when to come.
+// has come back empty, and tells the others when to come. Who has much to write
+// keeps its place for a turn; then whoever comes takes it.
 type reseeds struct {
 	places int
 	quiet  time.Duration // Limits.BulkQuiet
@@ -40,6 +44,7 @@ type reseeds struct {
 // bulk is what one account wrote lately.
 type bulk struct {
 	bytes int64
+	had   int64     // bytes in its place
 	since time.Time // when it got its place
 	last  time.Time // when it last wrote
 	due   time.Time // when it was told to come back
@@ -70,12 +75,13 @@ func (r *reseeds) write(account seal.Account, bytes int, now time.Time) time.Dur
 				r.end(o)
 			}
 		}
-		if len(r.placed) >= r.places {
+		if len(r.placed) >= r.places && (b.due.After(now) || !r.displace(now)) {
 			return r.wait(b, now)
 		}
-		r.placed[b], b.since = true, now
+		r.placed[b], b.since, b.had = true, now, 0
 	}
 	b.bytes += int64(bytes)
+	b.had += int64(bytes)
 	b.last = now
 	return 0
 }
@@ -98,9 +104,31 @@ func (r *reseeds) left(account seal.Account) {
 	}
 }
 
+// displace takes the place of the account that had the most in it, if that is a
+// turn. It reports whether a place is free now. That account is told its next
+// turn when it writes again.
+func (r *reseeds) displace(now time.Time) bool {
+	var most *bulk
+	for o := range r.placed {
+		if o.had >= bulkTurn && (most == nil || o.had > most.had) {
+			most = o
+		}
+	}
+	if most == nil {
+		return false
+	}
+	r.vacate(most)
+	r.queue(most, now)
+	return true
+}
+
 // end ends a bulk: its place is free.
 func (r *reseeds) end(b *bulk) {
 	b.bytes = 0
+	r.vacate(b)
+}
+
+func (r *reseeds) vacate(b *bulk) {
 	if r.placed[b] {
 		delete(r.placed, b)
 		r.lasts += (b.last.Sub(b.since) - r.lasts) / 8
@@ -126,9 +154,13 @@ func (r *reseeds) sweep(now time.Time) {
 // wait tells an account its turn: one for all its devices.
 func (r *reseeds) wait(b *bulk, now time.Time) time.Duration {
 	if !b.due.After(now) {
-		b.due = now.Add(r.turns.next(now, max(r.lasts, time.Second)/time.Duration(r.places)))
+		r.queue(b, now)
 	}
 	return spread(max(b.due.Sub(now), waitLeast), r.rand)
+}
+
+func (r *reseeds) queue(b *bulk, now time.Time) {
+	b.due = now.Add(r.turns.next(now, max(r.lasts, time.Second)/time.Duration(r.places)))
 }
 
 // turns hands out times at which to come back, one after the other.

@@ -51,6 +51,48 @@ func TestReseedPlaces(t *testing.T) {
 	}
 }
 
+// TestPlacesGoAround: accounts that have very much to write do not keep all places
+// until they are through. A small one that comes when it was told to has a place
+// after one turn of theirs at most, keeps it for all it has, and they go on after.
+func TestPlacesGoAround(t *testing.T) {
+	r, now := newReseeds(2, BulkQuietDefault), time.Unix(1_000_000, 0)
+	const push = 256 << 10
+	wait := func(account int) time.Duration { return r.write(numbered(account), push, now) }
+	both := func(pushes int) {
+		t.Helper()
+		for range pushes {
+			if wait(1) > 0 || wait(2) > 0 {
+				t.Fatal("an account lost its place to nobody")
+			}
+		}
+	}
+	both(bulkBytes/push + 2)
+	for range bulkBytes / push {
+		wait(3)
+	}
+	told := wait(3)
+	if told == 0 {
+		t.Fatal("a third account has a place while two are in their turn")
+	}
+	both(bulkTurn / push)
+	if wait(3) == 0 {
+		t.Error("an account took a place before it was told to come")
+	}
+	for due := now.Add(told); now.Before(due); now = now.Add(time.Second) {
+		both(1)
+	}
+	for range bulkTurn / push {
+		if wait(3) > 0 {
+			t.Fatal("the account that came when it was told to has no place for a turn")
+		}
+	}
+	if one, two := wait(1), wait(2); (one > 0) == (two > 0) {
+		t.Errorf("one of two places is taken, but account 1 waits %v and account 2 %v", one, two)
+	}
+	r.left(numbered(3))
+	both(3 * bulkTurn / push)
+}
+
 // TestWaitsGrowAndAreSpread: the more accounts were told to come back the later
 // the next one is, an account's devices share its turn, nobody is told more than
 // an hour, and those told at one time do not return at one time.

@@ -32,6 +32,7 @@ type session struct {
 	roster  *roster          // of the account's devices; nil before authentication
 	brought []seal.Statement // by the device, to be kept when its claim is decided
 	answer  *share           // for the answer that is read and sent; may be nil
+	message inbound          // that is being handled
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -98,7 +99,8 @@ func (c *session) run(wait time.Duration) {
 		for m := range c.inbox {
 			m.done()
 		}
-		c.answer.release()
+		c.handled()
+		c.answered()
 		c.leave()
 		m.sessions.Dec()
 		m.ended.WithLabelValues(code.String()).Inc()
@@ -172,8 +174,9 @@ func (c *session) loop(wait time.Duration) syncproto.Code {
 		if !ok {
 			return syncproto.CodeNone
 		}
+		c.message = message
 		over, code := c.handle(ev)
-		message.done()
+		c.handled()
 		if over {
 			return code
 		}
@@ -239,10 +242,7 @@ func (c *session) received(b []byte) syncproto.CloudEvent {
 // handle feeds one event and everything that follows from it. over says that
 // the session has ended.
 func (c *session) handle(ev syncproto.CloudEvent) (over bool, code syncproto.Code) {
-	defer func() {
-		c.answer.release()
-		c.answer = nil
-	}()
+	defer c.answered()
 	queue := c.machine.Handle(ev)
 	for len(queue) > 0 {
 		a := queue[0]
@@ -264,6 +264,18 @@ func (c *session) handle(ev syncproto.CloudEvent) (over bool, code syncproto.Cod
 		c.server.metrics.live.Inc()
 	}
 	return false, syncproto.CodeNone
+}
+
+// handled gives back what the message took that was handled.
+func (c *session) handled() {
+	c.message.done()
+	c.message = inbound{}
+}
+
+// answered gives back what the answer took that was sent.
+func (c *session) answered() {
+	c.answer.release()
+	c.answer = nil
 }
 
 func (c *session) send(m syncproto.Message) error {
@@ -294,8 +306,11 @@ func (c *session) send(m syncproto.Message) error {
 }
 
 // hangUp does the closing handshake. The reader goes on meanwhile, so that the
-// device's last messages do not block its close.
+// device's last messages do not block its close. A device may take its time for
+// it: memory that others wait for is given back before.
 func (c *session) hangUp(code syncproto.Code) {
+	c.handled()
+	c.answered()
 	if c.step != nil {
 		return
 	}

@@ -95,23 +95,18 @@ type crew struct {
 	sealed  []syncproto.SealedVersion // its notes, made before it all begins
 	left    chan int                  // numbers of those that are not acknowledged
 	acked   atomic.Int64              // by the cloud
-
-	mu sync.Mutex // guards what follows
-	// Since the account was last told to wait: its pushes, and those that the
-	// account with the most had meanwhile.
-	begun         bool
-	turns, theirs int64
-	bigFirst      int64
 }
 
 type overrun struct {
 	*scene
 	crews []*crew
 	acks  atomic.Int64 // of reseed pushes of all crews
-	waits struct {
-		sync.Mutex
-		seconds []uint64
-	}
+
+	mu    sync.Mutex // guards what follows
+	waits []uint64   // seconds that devices were told to wait
+	// For each acknowledged push of the crews but the first: how many of the first
+	// were acknowledged since it was sent.
+	behind []int64
 }
 
 // run lets all crews return at once, and a healthy account edit meanwhile.
@@ -152,27 +147,38 @@ func (o *overrun) run(ctx context.Context) error {
 		return err
 	default:
 	}
-	waits := o.waits.seconds
+	waits := o.waits
 	if len(waits) == 0 {
 		return errors.New("nobody was told to wait")
 	}
 	slices.Sort(waits)
 	o.say("all is given back; devices were told to wait %d times, from %d s to %d s (median %d s), and obeyed",
 		len(waits), waits[0], waits[len(waits)-1], waits[len(waits)/2])
-	o.shares()
-	return nil
+	return o.shares()
 }
 
-// shares says how many turns the account with the most had while others gave
-// their data back. It tells how things went, and proves nothing: what an account
-// does not ask for goes to those that ask. cmd/internal/cloud/fair_test.go proves
-// that who asks has a turn.
-func (o *overrun) shares() {
-	most := int64(0)
-	for _, c := range o.crews[1:] {
-		most = max(most, c.theirs)
+// shares compares how many turns the account with the most had before a push of
+// another was acknowledged. An account has at most its devices' windows before it,
+// and the cloud gives each as many turns as the other, so that is how many the
+// largest may have, and what was under way. All that the largest has under way may
+// be acknowledged at once when this process reads late.
+func (o *overrun) shares() error {
+	slices.Sort(o.behind)
+	n := len(o.behind)
+	if n == 0 {
+		return errors.New("no push of a small account was acknowledged")
 	}
-	o.say("while another account gave back (up to %d pushes), the one with %d devices had %d turns at most", o.crews[1].pushes, o.crews[0].devices, most)
+	median, worst := o.behind[n/2], o.behind[n-1]
+	o.say("before each of %d pushes of the small accounts were acknowledged %d of the one with %d devices in the median, %d at most",
+		n, median, o.crews[0].devices, worst)
+	own := int64(o.crews[1].devices * syncproto.PushWindowMax)
+	if median > 2*own {
+		return fmt.Errorf("%d pushes of the largest account went before one of another in the median, %d may", median, 2*own)
+	}
+	if most := own + int64(o.crews[0].devices*syncproto.PushWindowMax); worst > most {
+		return fmt.Errorf("%d pushes of the largest account went before one of another, %d may", worst, most)
+	}
+	return nil
 }
 
 // giveBack is one device of a crew: it takes notes of the account until none is
@@ -183,11 +189,6 @@ func (o *overrun) giveBack(ctx context.Context, c *crew, d *caller, seed uint64)
 	for c.acked.Load() < int64(c.pushes) {
 		pause := time.Duration(chance.IntN(300)) * time.Millisecond
 		err := o.session(ctx, c, d)
-		if err != nil {
-			c.mu.Lock()
-			c.begun = false
-			c.mu.Unlock()
-		}
 		var wait *waitError
 		switch {
 		case ctx.Err() != nil:
@@ -196,9 +197,9 @@ func (o *overrun) giveBack(ctx context.Context, c *crew, d *caller, seed uint64)
 			if wait.seconds == 0 || wait.seconds > 3600 {
 				return fmt.Errorf("told to wait %d s", wait.seconds)
 			}
-			o.waits.Lock()
-			o.waits.seconds = append(o.waits.seconds, wait.seconds)
-			o.waits.Unlock()
+			o.mu.Lock()
+			o.waits = append(o.waits, wait.seconds)
+			o.mu.Unlock()
 			pause += time.Duration(wait.seconds) * time.Second
 		case err == nil:
 			pause = 50 * time.Millisecond // another device has the rest in hand
@@ -212,59 +213,54 @@ func (o *overrun) giveBack(ctx context.Context, c *crew, d *caller, seed uint64)
 	return nil
 }
 
+// sentPush is a push that has no ack yet.
+type sentPush struct {
+	note int
+	big  int64 // acks that the largest account had when it was sent
+}
+
 // session pushes with the window of the protocol until nothing is left to take.
 func (o *overrun) session(ctx context.Context, c *crew, d *caller) error {
-	var sent []int
+	var sent []sentPush
 	defer func() {
-		for _, n := range sent {
-			c.left <- n
+		for _, p := range sent {
+			c.left <- p.note
 		}
 	}()
 	if err := d.enter(ctx, o.cloud); err != nil {
 		return err
 	}
+	big := o.crews[0]
 	for {
-		for len(sent) < 2 {
-			var n int
+		for more := true; more && len(sent) < syncproto.PushWindowMax; {
 			select {
-			case n = <-c.left:
+			case n := <-c.left:
+				sent = append(sent, sentPush{n, big.acked.Load()})
+				if err := d.push(ctx, c.sealed[n]); err != nil {
+					// A wait may stand before the end of the connection.
+					if told := d.acked(ctx); told != nil {
+						return told
+					}
+					return err
+				}
 			default:
-				if len(sent) == 0 {
-					return nil
-				}
-				n = -1
+				more = false
 			}
-			if n < 0 {
-				break
-			}
-			sent = append(sent, n)
-			if err := d.push(ctx, c.sealed[n]); err != nil {
-				// A wait may stand before the end of the connection.
-				if told := d.acked(ctx); told != nil {
-					return told
-				}
-				return err
-			}
+		}
+		if len(sent) == 0 {
+			return nil
 		}
 		if err := d.acked(ctx); err != nil {
 			return err
 		}
+		if c != big {
+			o.mu.Lock()
+			o.behind = append(o.behind, big.acked.Load()-sent[0].big)
+			o.mu.Unlock()
+		}
 		sent = sent[1:]
+		c.acked.Add(1)
 		o.acks.Add(1)
-		c.turn(o.crews[0].acked.Load())
-	}
-}
-
-// turn notes an ack of the crew; big is how many the largest one has.
-func (c *crew) turn(big int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.begun {
-		c.begun, c.turns, c.bigFirst = true, 0, big
-	}
-	c.turns++
-	if c.acked.Add(1) == int64(c.pushes) {
-		c.theirs = big - c.bigFirst
 	}
 }
 
