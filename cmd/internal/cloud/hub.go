@@ -1,6 +1,8 @@
 package cloud
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,6 +87,13 @@ func (h *hub) told(from *session, account seal.Account, added []seal.Statement, 
 			s.hint.tell(added, all.Digest(), !all.Trust().Trusted(s.machine.Device()))
 		}
 	}
+}
+
+// accounts lists those that have a session.
+func (h *hub) accounts() []seal.Account {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.rooms))
 }
 
 // movedAll tells all sessions of all accounts that the state of kinds changed.

@@ -15,7 +15,7 @@ const (
 	ScrubEveryDefault = 24 * time.Hour
 	// ScrubBytesDefault bounds what a scrub reads in a second.
 	ScrubBytesDefault = 4 << 20
-	restoringEvery    = time.Second
+	watchEvery        = time.Second
 )
 
 // scrub goes through all accounts slowly, mends what a disk damaged, and tells
@@ -68,10 +68,10 @@ func (s *Server) scrubAll(ctx context.Context) error {
 	return nil
 }
 
-// watchRestoring tells all sessions when the operator declares that a kind is
-// being restored, or that it is whole again.
-func (s *Server) watchRestoring(ctx context.Context) {
-	tick := time.NewTicker(restoringEvery)
+// watch tells sessions what other programs do to the store: that the operator
+// declares a kind as being restored, or as whole again, and that rows went or came.
+func (s *Server) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	before, err := s.conf.Store.Restoring(ctx)
 	if err != nil {
@@ -82,6 +82,13 @@ func (s *Server) watchRestoring(ctx context.Context) {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
+		}
+		changed, err := s.conf.Store.Recount(ctx, s.hub.accounts())
+		if err != nil && ctx.Err() == nil {
+			s.conf.Log.Warn("the store could not be counted again", "error", err)
+		}
+		for a, kinds := range changed {
+			s.hub.moved(nil, a, kinds)
 		}
 		now, err := s.conf.Store.Restoring(ctx)
 		if err != nil || maps.Equal(before, now) {

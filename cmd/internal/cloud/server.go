@@ -189,7 +189,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, tlsConf *tls.Config) e
 	var house sync.WaitGroup
 	house.Go(func() { s.expire(expire) })
 	house.Go(func() { s.scrub(expire) })
-	house.Go(func() { s.watchRestoring(expire) })
+	house.Go(func() { s.watch(expire) })
 	var err error
 	select {
 	case err = <-served:

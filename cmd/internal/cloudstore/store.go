@@ -79,6 +79,11 @@ type Store interface {
 	// it. It returns the kinds that changed: devices fill the holes.
 	Repair(ctx context.Context, account seal.Account, pace func(bytes int) error, problem func(Problem)) ([]record.Kind, error)
 
+	// Recount counts those of the accounts again whose rows another program may have
+	// changed (an operator with a shell, a tool that puts rows back). It returns the
+	// kinds whose digest was not as it had been, whose heads have moved.
+	Recount(ctx context.Context, accounts []seal.Account) (map[seal.Account][]record.Kind, error)
+
 	// Restoring returns the kinds that the operator declared not to be complete
 	// yet, and for how many accounts (all of them count as one). Their KindState
 	// says so.

@@ -28,18 +28,18 @@ func (s *Store) Claim(ctx context.Context, c syncproto.DoClaim) (syncproto.Claim
 
 func (s *Store) claim(t *txn, c syncproto.DoClaim) (syncproto.Claimed, error) {
 	got := syncproto.Claimed{Epoch: s.epoch, Time: uint64(max(s.now(), 0))}
-	head, err := accountHead(t, c.Account)
+	_, err := accountHead(t, c.Account)
 	if errors.Is(err, errUnknownAccount) && c.Create {
 		_, err = t.put("INSERT INTO account (account, head, created, touched) VALUES (?, 0, ?, ?)", c.Account[:], s.now(), s.now())
 	}
 	if err != nil {
 		return got, err
 	}
-	got.Head = head
-	if !s.counted[c.Account] {
-		if err := s.recountAll(t, c.Account); err != nil {
-			return got, err
-		}
+	if err := s.countOnce(t, c.Account); err != nil {
+		return got, err
+	}
+	if got.Head, err = accountHead(t, c.Account); err != nil {
+		return got, err
 	}
 	held, err := storedClaim(t, c)
 	if err != nil {

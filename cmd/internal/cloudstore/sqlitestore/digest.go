@@ -2,8 +2,10 @@ package sqlitestore
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 
 	"sidekeep/localstore/rangeset"
@@ -132,16 +134,62 @@ func (s *Store) noteLoss(t *txn, account seal.Account, kind record.Kind, had uin
 	return err
 }
 
-// recountAll recounts every kind that has a digest or rows, and the chunks.
-func (s *Store) recountAll(t *txn, account seal.Account) error {
+// Recount implements cloudstore.Store.
+func (s *Store) Recount(ctx context.Context, accounts []seal.Account) (map[seal.Account][]record.Kind, error) {
+	var stale []seal.Account
+	changed := map[seal.Account][]record.Kind{}
+	take := func() {
+		stale = stale[:0]
+		for _, a := range accounts {
+			if !s.counted[a] {
+				stale = append(stale, a)
+			}
+			if kinds := s.moved[a]; len(kinds) > 0 {
+				changed[a] = append(changed[a], kinds...)
+				delete(s.moved, a)
+			}
+		}
+	}
+	err := s.do(ctx, 0, func(*txn) error { return nil }, take)
+	for i := 0; err == nil && i < len(stale); i++ { // one at a time, so that it holds up nobody
+		a := stale[i]
+		err = s.do(ctx, 1024, func(t *txn) error { return s.countOnce(t, a) }, func() { s.counted[a] = true })
+	}
+	if err == nil && len(stale) > 0 {
+		err = s.do(ctx, 0, func(*txn) error { return nil }, take)
+	}
+	if err != nil {
+		return changed, fmt.Errorf("recount: %w", err)
+	}
+	return changed, nil
+}
+
+// countOnce counts an account, its chunks too, that was not counted since the
+// store opened, or since another program wrote.
+func (s *Store) countOnce(t *txn, account seal.Account) error {
+	if s.counted[account] {
+		return nil
+	}
 	kinds, err := kindsOf(t, account)
 	if err != nil {
 		return err
 	}
 	for _, k := range kinds {
-		if err := s.recount(t, account, k); err != nil {
+		kept, err := kindState(t, account, k)
+		if err != nil {
 			return err
 		}
+		d, newest, err := countRows(t, account, k)
+		if err != nil {
+			return err
+		}
+		if kept.Count == d.Count && kept.Sum == d.Sum && kept.Head >= newest {
+			continue
+		}
+		if err := s.moveHead(t, account, k); err != nil {
+			return err
+		}
+		s.moved[account] = append(s.moved[account], k)
 	}
 	return t.countLost(account)
 }

@@ -101,6 +101,23 @@ func (s *Store) commit(group []*write) {
 type txn struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+
+	version int64  // of the data, as PRAGMA data_version gives it; 0 before the first look
+	others  func() // called, if not nil, when another connection has written since the last look
+}
+
+// lookForOthers runs at the beginning of a transaction. The pragma's value moves
+// only by commits of other connections, and the store writes by this one alone:
+// so it was another program.
+func (t *txn) lookForOthers() error {
+	was := t.version
+	if err := t.row("PRAGMA data_version").Scan(&t.version); err != nil {
+		return fmt.Errorf("look for other programs: %w", err)
+	}
+	if was != 0 && was != t.version && t.others != nil {
+		t.others()
+	}
+	return nil
 }
 
 func newTxn(ctx context.Context, db *sql.DB) (*txn, error) {
@@ -123,7 +140,10 @@ func (t *txn) transact(f func(*txn) error) error {
 	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	err := f(t)
+	err := t.lookForOthers()
+	if err == nil {
+		err = f(t)
+	}
 	if err == nil {
 		if _, err = t.exec("COMMIT"); err == nil {
 			return nil

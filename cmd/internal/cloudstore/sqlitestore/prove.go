@@ -16,6 +16,9 @@ import (
 func (s *Store) Prove(ctx context.Context, account seal.Account, device seal.DeviceKey, replica record.ReplicaID, held []syncproto.Held, recount []record.Kind) (syncproto.States, error) {
 	var got syncproto.States
 	err := s.do(ctx, 1024, func(t *txn) error {
+		if err := s.countOnce(t, account); err != nil {
+			return err
+		}
 		for _, k := range recount {
 			if err := s.recount(t, account, k); err != nil {
 				return err
@@ -38,7 +41,7 @@ func (s *Store) Prove(ctx context.Context, account seal.Account, device seal.Dev
 		var err error
 		got, err = states(t, account)
 		return err
-	}, nil)
+	}, func() { s.counted[account] = true })
 	if err != nil {
 		return got, fmt.Errorf("prove: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
 )
@@ -67,8 +68,9 @@ type Store struct {
 	writerDB *sql.DB
 	writer   *txn
 	writes   chan *write
-	stopped  chan struct{}         // closed when the writer has ended
-	counted  map[seal.Account]bool // digests counted since the start; the writer's own
+	stopped  chan struct{}                  // closed when the writer has ended
+	counted  map[seal.Account]bool          // digests counted since the start, and since another program wrote; the writer's own
+	moved    map[seal.Account][]record.Kind // kinds found to differ then, of which sessions are to be told; the writer's own
 	quota    quota
 
 	mu     sync.RWMutex // guards closed and sends on writes
@@ -87,7 +89,7 @@ func Open(ctx context.Context, dir string, opt Options) (*Store, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{opt: opt, path: filepath.Join(dir, FileName), counted: map[seal.Account]bool{}}
+	s := &Store{opt: opt, path: filepath.Join(dir, FileName), counted: map[seal.Account]bool{}, moved: map[seal.Account][]record.Kind{}}
 	s.quota = quota{max: opt.QuotaBytes, now: s.now, used: map[seal.Account]*usage{}}
 	if err := s.open(ctx, dir); err != nil {
 		s.closeDatabases()
@@ -118,6 +120,7 @@ func (s *Store) open(ctx context.Context, dir string) error {
 	if s.writer, err = newTxn(ctx, s.writerDB); err != nil {
 		return err
 	}
+	s.writer.others = func() { clear(s.counted) }
 	if err := s.migrate(); err != nil {
 		return err
 	}

@@ -141,8 +141,60 @@ func TestDigestIsCountedFromRowsAfterAStart(t *testing.T) {
 	damage("DELETE FROM kind")
 	s.Close()
 	s = open(t, dir)
-	if got, err = s.Claim(ctx, a.Claim(false)); err != nil || len(got.Kinds) != 1 || got.Kinds[0].Count != 1 || got.Kinds[0].Head != 1 {
+	if got, err = s.Claim(ctx, a.Claim(false)); err != nil || len(got.Kinds) != 1 || got.Kinds[0].Count != 1 || got.Kinds[0].Head < 1 || got.Kinds[0].Head != got.Head {
 		t.Errorf("claim after a lost digest: %+v, %v", got, err)
+	}
+	if p := problems(t, s); len(p) > 0 {
+		t.Errorf("problems %q", p)
+	}
+}
+
+// TestAnotherProgramsWritesAreCounted: an operator takes rows out with a shell
+// while the server runs. No device may be told the old digest.
+func TestAnotherProgramsWritesAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	a := author(t, s)
+	push(t, s, a, 1)
+	push(t, s, a, 2)
+	shell, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shell.Close()
+	remove := func(n int) {
+		t.Helper()
+		if _, err := shell.Exec("DELETE FROM version WHERE record = ?", append([]byte{byte(n)}, make([]byte, 15)...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recount := func(want int) {
+		t.Helper()
+		changed, err := s.Recount(ctx, []seal.Account{a.Account})
+		if err != nil || len(changed[a.Account]) != want {
+			t.Errorf("recount: %v, %v; want %d kinds", changed, err, want)
+		}
+	}
+	prove := func() syncproto.KindState {
+		t.Helper()
+		st, err := s.Prove(ctx, a.Account, a.Device, a.Replica, nil, nil)
+		if err != nil || len(st.Kinds) != 1 {
+			t.Fatalf("prove: %+v, %v", st, err)
+		}
+		return st.Kinds[0]
+	}
+	before := prove()
+	recount(0)
+	remove(1)
+	if k := prove(); k.Count != 1 || k.Head <= before.Head {
+		t.Errorf("a proof after rows went: %+v, before %+v", k, before)
+	}
+	recount(1) // sessions that did not ask are told, once
+	recount(0)
+	remove(2)
+	recount(1) // nobody asked
+	if got, err := s.Claim(ctx, a.Claim(false)); err != nil || got.Kinds[0].Count != 0 || got.Head < got.Kinds[0].Head {
+		t.Errorf("claim: %+v, %v", got, err)
 	}
 	if p := problems(t, s); len(p) > 0 {
 		t.Errorf("problems %q", p)
