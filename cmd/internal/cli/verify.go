@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -73,9 +74,13 @@ func (a *app) verify(ctx context.Context) error {
 	if err := h.mendPermissions(func(what string) { fmt.Fprintln(a.stderr, "sidekeep: "+escape(what)) }); err != nil {
 		return &Error{Op: "verify", Object: h.data(), Cause: err, Hint: "look at whose the data folder is, and at apps_group in config.json"}
 	}
+	gone := !exists(filepath.Join(h.data(), localstore.FileName)) && !exists(filepath.Join(h.data(), "salvaged"))
 	report, err := a.checkStore(ctx, h)
 	before := report.Damage
-	if len(before) > 0 || errors.Is(err, localstore.ErrDamaged) {
+	if gone && err == nil {
+		before = append(before, "the database was gone; a new one is empty")
+	}
+	if !gone && (len(before) > 0 || errors.Is(err, localstore.ErrDamaged)) {
 		if err == nil {
 			err = fmt.Errorf("%s damaged: %w", count(len(before), "place"), localstore.ErrDamaged)
 		}
@@ -92,6 +97,10 @@ func (a *app) verify(ctx context.Context) error {
 	}
 	sound := len(report.Damage) == 0
 	report.Damage = append(before, report.Damage...)
+	if gone {
+		return errors.Join(a.printVerify(report), &Error{Op: "verify", Object: h.data(), Cause: errors.New("the database was gone"), Code: ExitDamaged,
+			Hint: "'sidekeep sync' fetches what the cloud has; if you have the old " + localstore.FileName + ", stop all of sidekeep and put it back first"})
+	}
 	if err := a.printVerify(report); err != nil {
 		return err
 	}
