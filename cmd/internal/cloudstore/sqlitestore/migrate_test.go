@@ -19,7 +19,8 @@ import (
 // format1 unpacks testdata/format1.db.gz, a store of format 1 as it was written
 // before there were checksums: two accounts, each with a claim, a proof, 8 records
 // of contacts (one a tombstone, 4 displaced versions) and 3 pictures of which one
-// lacks its chunk; the second with a note that was set aside.
+// lacks its chunk; the second with a note that was set aside. Headers and the
+// ends of nonces are those of sealing format 2: format 1 was never released.
 func format1(t *testing.T) (dir, path string) {
 	t.Helper()
 	in, err := os.Open("testdata/format1.db.gz")
