@@ -183,8 +183,14 @@ func (s *scene) restoringKind(ctx context.Context, hs []*handset, want map[strin
 				}
 			}
 			k := st.Kinds[record.Contacts]
-			if h == fresh && st.Cloud.State == "live" && !k.InSync {
-				return "", nil // it has no row of a kind that it never saw
+			if h == fresh { // it has no row of a kind that it never saw
+				if st.Cloud.State != "live" {
+					return "its session is " + string(st.Cloud.State), nil
+				}
+				if k.InSync || k.Live != 0 {
+					return "", fmt.Errorf("contacts: %+v", k)
+				}
+				return "", nil
 			}
 			if !k.Restoring {
 				return "it does not say so", nil
