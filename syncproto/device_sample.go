@@ -75,7 +75,9 @@ func (p *deviceSample) plan(s *DeviceSession) bool {
 	case sampleProving:
 		if p.proof > p.ended {
 			p.judge(s)
-		} else if s.room() {
+			return !s.busy && p.plan(s) // no event may follow
+		}
+		if s.room() {
 			s.prove(false)
 		}
 	}

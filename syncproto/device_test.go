@@ -305,3 +305,39 @@ func TestDeviceSendsNoStoredChunkTwice(t *testing.T) {
 	d.want(LocalMinted{Kind: record.Contacts, Own: sum(record.VersionID{15: 4})}, "") // one is still on its way
 	d.want(DeviceReceived{&Stored{ids[2:]}}, "StoreChunksAcked, StoreOffer")
 }
+
+// What is pushed while a sample is read overtakes what it asks for: another sample
+// is taken, and the session ends, though no message follows that proof.
+func TestDeviceTakesAnotherSampleWhenTheCloudChangedMeanwhile(t *testing.T) {
+	c := testDeviceConfig(t)
+	c.Once = true
+	old, fresh := record.VersionID{15: 4}, record.VersionID{15: 5}
+	state := KindState{Kind: record.Contacts, Count: 1, Sum: sum(old).Sum, Head: 10}
+	d := opened(t, c, goodWelcome(state))
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 10, Own: sum(old)}}, Sample: true}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: sum(old)}, "StoreCloud, StoreTestify")
+	d.want(LocalTestified{}, "send live")
+	d.want(DeviceReceived{&Proof{ID: 1, Head: 10, Kinds: []KindState{state}}}, "StoreMissing")
+	d.want(LocalMissing{}, "StoreOffer")
+	d.want(LocalOffered{}, "StoreCompare")
+	d.want(LocalCompared{}, "StorePick")
+	for try := range sampleTriesMax {
+		read := Sample{Versions: []KindRefs{{record.Contacts, []Ref{NewRef(record.ID{1}, old)}}}}
+		d.want(LocalPicked{read}, "StoreOffer")
+		d.want(LocalOffered{}, "send fetch")
+		fetch := d.s.lastID
+		state.Head, state.Sum = state.Head+1, sum(fresh).Sum
+		b := &Batch{Kind: record.Contacts, Items: []BatchItem{{Seq: state.Head, Header: []byte{1}, Body: []byte{1}}}, Next: state.Head, State: &state}
+		d.want(DeviceReceived{b}, "StoreApply")
+		d.want(LocalApplied{Kind: record.Contacts, Changed: 1, Own: sum(fresh)}, "StoreCloud, StoreMissing")
+		d.want(LocalMissing{}, "")
+		d.want(DeviceReceived{&Batch{ID: fetch, Kind: record.Contacts}}, "StoreOpen")
+		d.want(LocalOpened{}, "send prove")
+		old, fresh = fresh, record.VersionID{14: byte(try), 15: 6}
+		end := "StorePick"
+		if try == sampleTriesMax-1 {
+			end = fmt.Sprintf("send bye, close %d <nil>", RetryNever)
+		}
+		d.want(DeviceReceived{&Proof{ID: d.s.lastID, Head: state.Head, Kinds: []KindState{state}}}, end)
+	}
+}

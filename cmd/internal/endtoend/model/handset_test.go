@@ -26,13 +26,14 @@ const (
 // issued as writes: the document as it should be.
 type pending struct {
 	fields   []record.Field
+	shown    []record.Field // what the app edited, if a fork under it changed what the version shows; or nil
 	deleted  bool
 	keys     map[string]bool // to be written though their value is the same
 	accepted bool            // a person agreed that it goes out
 }
 
 func (p *pending) clone() *pending {
-	return &pending{slices.Clone(p.fields), p.deleted, maps.Clone(p.keys), p.accepted}
+	return &pending{slices.Clone(p.fields), p.shown, p.deleted, maps.Clone(p.keys), p.accepted}
 }
 
 // row is a record as the device's database has it.

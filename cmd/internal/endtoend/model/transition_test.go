@@ -131,6 +131,9 @@ func (t *transition) run() error {
 	}
 	events, beside := l.history(t.old.vid), l.history(t.old.held)
 	if h.rows.replica != t.was {
+		if p != nil && t.now.dirty && !same && t.old.vid != nil && p.shown == nil {
+			p.shown = t.edited(p) // a dot that moved may come before its sibling; the app wrote nothing by that
+		}
 		if !same && t.old.vid != nil {
 			events = l.fork(events, t.was, h.rows.replica, k.version.Vector[t.was], k.version.Vector[h.rows.replica])
 		}
@@ -225,7 +228,7 @@ func (t *transition) carried(p *pending, next *record.Version) error {
 		}
 		return all
 	}
-	before, own, want := value(display(t.now.kind, t.base())), value(p.fields), value(display(t.now.kind, next))
+	before, own, want := value(t.edited(p)), value(p.fields), value(display(t.now.kind, next))
 	for key, v := range own {
 		if before[key] != v {
 			want[key] = v
@@ -243,8 +246,16 @@ func (t *transition) carried(p *pending, next *record.Version) error {
 	if got := value(now.Fields); !maps.Equal(got, want) {
 		return fmt.Errorf("I1: %s waits to go out with %v, and should with %v", name(t.id), got, want)
 	}
-	p.fields = now.Fields
+	p.fields, p.shown = now.Fields, nil
 	return nil
+}
+
+// edited is what the app saw when it began to edit.
+func (t *transition) edited(p *pending) []record.Field {
+	if p.shown != nil {
+		return p.shown
+	}
+	return display(t.now.kind, t.base())
 }
 
 // fresh reports whether something of what came was unknown to the record.
@@ -354,7 +365,7 @@ func (t *transition) issue(p *pending, seen set, k *known) set {
 	var keys []string
 	dead := false
 	if b := t.base(); b != nil {
-		base, keys, dead = display(t.now.kind, b), b.Keys(), b.Dead()
+		base, keys, dead = t.edited(p), b.Keys(), b.Dead()
 	}
 	all := seen
 	add := func(e event) {
