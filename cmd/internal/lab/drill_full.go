@@ -92,9 +92,15 @@ func (s *scene) littleRoom(ctx context.Context, h *handset, d *disk) error {
 	if err != nil {
 		return err
 	}
-	text, err := h.do(ctx, "status")
-	if err != nil || !strings.Contains(string(text), "pictures are not fetched until there is room") {
-		return fmt.Errorf("the status does not say that pictures wait: %w\n%s", err, text)
+	err = until(ctx, "its status says that pictures wait", 20*time.Second, func() (string, error) {
+		text, err := h.do(ctx, "status")
+		if err != nil || !strings.Contains(string(text), "pictures are not fetched until there is room") {
+			return fmt.Sprintf("%v\n%s", err, text), nil
+		}
+		return "", nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := d.clear(); err != nil {
 		return err
