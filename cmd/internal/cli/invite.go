@@ -115,7 +115,8 @@ func (a *app) withAgent(ctx context.Context, h *home, use func(*agent.Agent) err
 	if err != nil {
 		return err
 	}
-	running, stop := context.WithCancel(ctx)
+	// Its own end: use ends by ctx, and then needs the agent to take an invite back.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- ag.Run(running) }()
 	err = use(ag)

@@ -233,7 +233,8 @@ func (a *app) sayRevoke(ctx context.Context, h *home, v *revocation) error {
 	cancel()
 	p.clear()
 	self := v.self()
-	gone := self != nil && !v.after().Trusted(self.key) // the cloud's refusal is what was asked for
+	// If this device ended itself, the cloud's refusal shows that it heard it.
+	gone := self != nil && self.Trusted && !v.after().Trusted(self.key)
 	delivered := err == nil || errors.Is(err, agent.ErrNotInSync) || errors.Is(err, agent.ErrHeld) || gone && errors.Is(err, agent.ErrRevoked)
 	ids := func(list []*deviceJSON) []string {
 		out := []string{}
