@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // disk is a small file system of its own in memory.
@@ -29,11 +30,21 @@ func (b *bench) smallDisk(path string, size int) (*disk, error) {
 }
 
 func (d *disk) mount(flags uintptr) error {
-	if err := syscall.Mount("tmpfs", d.path, "tmpfs", flags, fmt.Sprintf("size=%dm,mode=0700", d.size)); err != nil {
+	options := fmt.Sprintf("size=%dm,mode=0700", d.size)
+	err := syscall.Mount("tmpfs", d.path, "tmpfs", flags, options)
+	// A file that was just closed may keep the disk busy for a moment.
+	for end := time.Now().Add(mountWait); errors.Is(err, syscall.EBUSY) && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+		err = syscall.Mount("tmpfs", d.path, "tmpfs", flags, options)
+	}
+	if err != nil {
 		return fmt.Errorf("mount a small disk: %w", err)
 	}
 	return nil
 }
+
+// mountWait is how long a disk may be busy.
+const mountWait = 10 * time.Second
 
 // readOnly makes the disk refuse writes, or take them again. Nothing on it may be
 // open for writing.
