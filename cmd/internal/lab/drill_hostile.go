@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,8 +175,17 @@ func (s *scene) tell(ctx context.Context, writer, h *handset, front *hostile, l 
 	if err := h.point(s.cloud.url()); err != nil {
 		return cost, err
 	}
-	if _, err := h.do(ctx, "sync"); err != nil {
-		return cost, fmt.Errorf("the honest sync after it: %w", err)
+	// Another handset, that a liar deceives just now, may have stated under seal what
+	// only it has: until its own honest sync this one says that the cloud withholds.
+	err = until(ctx, "an honest sync after it", time.Minute, func() (string, error) {
+		_, err := h.do(ctx, "sync")
+		if err != nil && strings.Contains(err.Error(), "withholds what another device has seen") {
+			return err.Error(), nil
+		}
+		return "", err
+	})
+	if err != nil {
+		return cost, err
 	}
 	if _, err := s.cloud.acknowledged(ctx, h); err != nil {
 		return cost, fmt.Errorf("after an honest sync: %w", err)
