@@ -47,13 +47,31 @@ type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	addr string
-	errs *bytes.Buffer
+	errs *lines
+}
+
+// lines is what a process says; it may be read while more comes.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func start(t *testing.T, dir, listen string, more ...string) *process {
 	t.Helper()
 	ready := filepath.Join(t.TempDir(), "ready")
-	p := &process{t: t, errs: &bytes.Buffer{}}
+	p := &process{t: t, errs: &lines{}}
 	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "--data", dir, "--listen", listen, "--ready-file", ready}, more...)...)
 	p.cmd.Env = append(os.Environ(), roleVar+"=1")
 	p.cmd.Stderr = p.errs
