@@ -58,7 +58,8 @@ read again when it changes; --admit-key FILE admits who shows the token that
 newer ones replaced in the last 30 days included. Beyond it, devices are told that
 there is no more room, and go on with what they hold; deleting goes on.
 
-Certificate and key are read again when their files change. The log shows the
+Certificate and key are read again at the next connection after their files
+changed. The log shows the
 pin of the key: a device that is given it with --pin needs no authority, and no
 clock, to know this cloud.
 
