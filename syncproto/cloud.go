@@ -67,10 +67,6 @@ func NewCloudSession(c CloudConfig) *CloudSession {
 	return &CloudSession{conf: c, feed: newFeed(), ranged: map[record.Kind]bool{}}
 }
 
-// Authenticated reports whether a welcome was sent: from then on messages of
-// MessageBytesMax are possible, and Deadline has no effect.
-func (s *CloudSession) Authenticated() bool { return s.state == cloudOpen }
-
 // Account returns the account of an authenticated session.
 func (s *CloudSession) Account() seal.Account { return seal.Account(s.hello.Account) }
 

@@ -189,8 +189,3 @@ func (s *Store) reportReplicas(q snapshot, a seal.Account, digests map[string]ra
 	}
 	return all, rows.Err()
 }
-
-// IsUnknownAccount reports whether err says that an account is not here.
-func IsUnknownAccount(err error) bool {
-	return errors.Is(err, &syncproto.Error{Code: syncproto.CodeUnknownAccount})
-}

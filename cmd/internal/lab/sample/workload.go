@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"image/jpeg"
 	"strings"
-
-	"sidekeep/localstore/record"
 )
 
 // What one unit of the workload holds: a handset of somebody busy. Its text is
@@ -55,12 +53,6 @@ func WorkloadPicture(i int) File {
 		b.Write(binary.LittleEndian.AppendUint64(nil, r.next()))
 	}
 	return File{fmt.Sprintf("pictures/img%04d.jpg", i), b.Bytes()[:pictureBytes]}
-}
-
-// WorkloadKind returns the kind of a file's record by its folder.
-func WorkloadKind(f File) record.Kind {
-	folder, _, _ := strings.Cut(f.Name, "/")
-	return record.Kind(folder)
 }
 
 func (r *random) some(most int, of ...string) []string {
