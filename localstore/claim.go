@@ -200,32 +200,20 @@ func (t *tx) forkRow(r *row, old, fresh record.ReplicaID) error {
 			return t.demote(r) // a full vector: the content goes out as a new version
 		}
 		id := t.s.hash.VersionID(r.kind, r.id, encoded)
-		if err := t.replaceVersion(r, next, id); err != nil {
-			return err
-		}
-		// The document of the version is the same: only dots moved. Which
-		// sibling is shown may change with them, so it is shown anew unless an
-		// edit waits on top.
+		// Only dots moved, but which sibling is shown may change with them: the
+		// record is stored as one that came, unless an edit waits on top.
 		if r.dirty {
-			if err := t.exec("UPDATE record SET vid = ?, state = ? WHERE n = ?", id[:], encodeState(next, fields), r.n); err != nil {
-				return err
-			}
-		} else if err := t.reshow(r, next, id); err != nil {
+			err = errors.Join(
+				t.replaceVersion(r, next, id),
+				t.exec("UPDATE record SET vid = ?, state = ? WHERE n = ?", id[:], encodeState(next, fields), r.n))
+		} else {
+			err = t.versioned(r, next, id)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return t.exec("UPDATE outbox SET acked = 0 WHERE n = ?", r.n)
-}
-
-// reshow stores a version whose digest is entered already.
-func (t *tx) reshow(r *row, v *record.Version, id record.VersionID) error {
-	fields := shown(r.kind, v)
-	d, err := makeDocument(r.kind, fields)
-	if err != nil {
-		return err
-	}
-	return t.exec("UPDATE record SET doc = ?, par = ?, raw = ?, vid = ?, state = ? WHERE n = ?",
-		d.doc, text(d.par), d.raw, id[:], encodeState(v, fields), r.n)
 }
 
 // EndSession ends the right to mint and apply until the next ClaimAccepted.

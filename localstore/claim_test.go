@@ -82,6 +82,79 @@ func TestForkMovesUnacknowledgedDots(t *testing.T) {
 	}
 }
 
+// A fork can change which of two siblings is shown: lists, callers and search go
+// with it.
+func TestForkIsListedAndFound(t *testing.T) {
+	c, a, b := openPair(t)
+	id := record.ID{1}
+	name := func(s *Store, id record.ID, to string) {
+		must(t, s.Put(t.Context(), record.Contacts, id, []record.Field{{Key: "FN", Line: []byte("FN:" + to)}, {Key: "TEL.1", Line: []byte("TEL:1234567")}}))
+	}
+	name(a, id, "nobody")
+	name(a, record.ID{3}, "someone")
+	c.sync(t, a)
+	c.sync(t, b)
+	four := []record.Field{{Key: "A", Line: []byte("A:1")}, {Key: "B", Line: []byte("B:1")}, {Key: "C", Line: []byte("C:1")}, {Key: "D", Line: []byte("D:1")}}
+	must(t, b.Put(t.Context(), record.Notes, record.ID{2}, four)) // so that both write the name with one counter
+	c.sync(t, b)
+	name(b, id, "theirs")
+	c.sync(t, b)
+	name(a, id, "ours")
+	claim(t, a)
+	c.pull(t, a, record.Contacts, 3)
+	show := func() (shown, other string) {
+		r, err := a.Get(t.Context(), id)
+		must(t, err)
+		if len(r.Conflicts) != 1 {
+			t.Fatalf("no conflict: %+v", r)
+		}
+		if lineOf(r, "FN") == "FN:ours" {
+			return "ours", "theirs"
+		}
+		return "theirs", "ours"
+	}
+	for range 64 { // each fresh id is above the other's, or below
+		must(t, a.flush(t.Context()))
+		was, _ := show()
+		must(t, a.Fork(t.Context(), ForkUnknown))
+		claim(t, a)
+		shown, other := show()
+		if shown == was {
+			continue
+		}
+		at := 0 // someone stands between ours and theirs
+		if shown == "theirs" {
+			at = 1
+		}
+		if got := list(t, a, record.Contacts, ListOptions{}); len(got) != 2 || got[at].Title != shown {
+			t.Errorf("listed after a fork: %+v, shown is %s", got, shown)
+		}
+		for text, want := range map[string]int{shown: 1, other: 0} {
+			if found, err := a.Search(t.Context(), text, 10); err != nil || len(found) != want {
+				t.Errorf("a search for %s after a fork: %d found (%v), want %d", text, len(found), err, want)
+			}
+		}
+		return
+	}
+	t.Error("no fork changed what is shown")
+}
+
+// What an app made and emptied again before the first session is a record all the same.
+func TestEmptiedBeforeTheFirstSession(t *testing.T) {
+	c, a, b := openPair(t)
+	err := a.write(t.Context(), false, func(x *tx) error {
+		return errors.Join(x.exec("INSERT INTO notes (title) VALUES ('x')"), x.exec("UPDATE notes SET title = NULL"))
+	})
+	must(t, err)
+	c.sync(t, a)
+	verify(t, a)
+	c.sync(t, b)
+	c.equal(t, a, b)
+	if got := list(t, b, record.Notes, ListOptions{}); len(got) != 1 || len(got[0].Fields) != 0 {
+		t.Errorf("elsewhere: %+v", got)
+	}
+}
+
 // A clone, or a file restored from an old copy, forks instead of reusing dots.
 func TestCopiedFileForks(t *testing.T) {
 	dir := t.TempDir()

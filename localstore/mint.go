@@ -255,8 +255,11 @@ func localWrite(r *row, v *record.Version, before, after []record.Field, m recor
 	if r.wasDeleted && !r.deleted {
 		next = record.Undelete(next, m) // W4
 	}
-	if len(edits) > 0 {
+	switch {
+	case len(edits) > 0:
 		next = record.Set(next, edits, m) // W1, W5
+	case r.vid == nil && !r.deleted:
+		next = record.Undelete(next, m) // emptied before its first session: it lives all the same
 	}
 	if r.deleted && !next.Dead() {
 		next = record.Delete(next, m)
