@@ -292,11 +292,15 @@ func checkStatus(s *Status) error {
 		return nil
 	}
 	for name, k := range s.Kinds {
-		if !k.InSync {
+		switch {
+		case k.Restoring:
+			e.Restoring = append(e.Restoring, name)
+		case !k.InSync:
 			e.Kinds = append(e.Kinds, name)
 		}
 	}
 	syncproto.SortKinds(e.Kinds)
+	syncproto.SortKinds(e.Restoring)
 	for _, p := range s.Problems {
 		if p.Code == syncproto.ProblemDiffers || p.Code == syncproto.ProblemNotOpen || p.Code == syncproto.ProblemRejected || p.Code == syncproto.ProblemQuota {
 			e.Problems = append(e.Problems, p)

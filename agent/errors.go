@@ -40,6 +40,9 @@ var (
 	ErrHeld = errors.New("a mass deletion is held")
 	// ErrNotInSync: the session worked, but equality could not be proven.
 	ErrNotInSync = errors.New("not in sync")
+	// ErrRestoring: nothing differs but what the cloud's operator declares not to
+	// be complete there yet. With ErrNotInSync.
+	ErrRestoring = errors.New("the cloud is being restored")
 	// ErrForked: the cloud called this device's claim stale too often in one day.
 	ErrForked = errors.New("the cloud says too often that another device uses this identity")
 	// ErrPlain: the address is a plain ws:// one and not loopback.
@@ -65,10 +68,12 @@ func unserved(last error) error {
 }
 
 // NotInSyncError says what stands between this device and the proof.
-// errors.Is(err, ErrNotInSync) holds, ErrHeld if something is held, and Trust.
+// errors.Is(err, ErrNotInSync) holds, ErrHeld if something is held, ErrRestoring
+// if the cloud's operator is all that is waited for, and Trust.
 type NotInSyncError struct {
 	Trust         error         // ErrNotKept or ErrWithholds if the cloud was caught, else nil
 	Kinds         []record.Kind // whose digests differ, or that have unsent records
+	Restoring     []record.Kind // that the cloud's operator is restoring
 	Held          int           // records in mass deletions that wait for a person
 	ChunksMissing int           // pieces of pictures that the cloud could not give
 	ChunksUnsent  int           // pieces of pictures that the cloud has not taken
@@ -81,11 +86,10 @@ func (e *NotInSyncError) Error() string {
 		why = append(why, e.Trust.Error())
 	}
 	if len(e.Kinds) > 0 && !errors.Is(e.Trust, ErrNotKept) {
-		names := make([]string, len(e.Kinds))
-		for i, k := range e.Kinds {
-			names[i] = string(k)
-		}
-		why = append(why, strings.Join(names, ", ")+" differ")
+		why = append(why, names(e.Kinds)+" differ")
+	}
+	if len(e.Restoring) > 0 {
+		why = append(why, "the cloud's operator is restoring "+names(e.Restoring)+", which can not be compared until that is done")
 	}
 	if e.Held > 0 {
 		why = append(why, fmt.Sprintf("%d deletions are held", e.Held))
@@ -105,6 +109,14 @@ func (e *NotInSyncError) Error() string {
 	return ErrNotInSync.Error() + ": " + strings.Join(why, "; ")
 }
 
+func names(kinds []record.Kind) string {
+	list := make([]string, len(kinds))
+	for i, k := range kinds {
+		list[i] = string(k)
+	}
+	return strings.Join(list, ", ")
+}
+
 // HeldError says that this device and the cloud hold the same, and that a mass
 // deletion that came waits for a person. errors.Is(err, ErrHeld) holds.
 type HeldError struct{ Records int }
@@ -116,10 +128,16 @@ func (e *HeldError) Error() string {
 // Is reports that the error is ErrHeld.
 func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
-// Is reports that the error is ErrNotInSync, ErrHeld when records are held, and
-// what the cloud was caught at.
+// Is reports that the error is ErrNotInSync, ErrHeld when records are held,
+// ErrRestoring when there is no other reason, and what the cloud was caught at.
 func (e *NotInSyncError) Is(target error) bool {
-	return target == ErrNotInSync || target == ErrHeld && e.Held > 0 || target == e.Trust && target != nil
+	switch target {
+	case ErrRestoring:
+		return len(e.Restoring) > 0 && e.Trust == nil && len(e.Kinds)+len(e.Problems)+e.Held+e.ChunksMissing+e.ChunksUnsent == 0
+	case ErrHeld:
+		return e.Held > 0
+	}
+	return target == ErrNotInSync || target == e.Trust && target != nil
 }
 
 // Problem is something a person should know that does not stop the rest.

@@ -298,7 +298,7 @@ func (s *session) ranges(a syncproto.StoreRange) (syncproto.DeviceEvent, error) 
 func (s *session) cloudState(a syncproto.StoreCloud) error {
 	store := s.a.cfg.Store
 	epoch := localstore.Epoch(s.machine.Epoch())
-	c := localstore.CloudState{Digest: rangeset.Digest{Count: a.State.Count, Sum: a.State.Sum}, Epoch: epoch, Head: uint64(a.State.Head)}
+	c := localstore.CloudState{Digest: rangeset.Digest{Count: a.State.Count, Sum: a.State.Sum}, Epoch: epoch, Head: uint64(a.State.Head), Restoring: a.State.State == syncproto.KindRestoring}
 	if a.Proven {
 		c.ProvenAt = s.a.cfg.Now()
 	}

@@ -64,7 +64,7 @@ func statusOf(st *localstore.Status, account seal.Account, s Status, views []syn
 	for name, k := range st.Kinds {
 		out := kindStatus(&k)
 		if hexOf(k.Cloud.Epoch[:]) != s.Cloud.Epoch { // another cloud's word says nothing of the one that answers now
-			out.InSync, out.CloudDigest = false, ""
+			out.InSync, out.CloudDigest, out.Restoring = false, "", false
 		}
 		s.Kinds[name] = out
 	}
@@ -108,7 +108,7 @@ func statusOf(st *localstore.Status, account seal.Account, s Status, views []syn
 func kindStatus(k *localstore.KindStatus) KindStatus {
 	out := KindStatus{
 		Live: k.Live, Deleted: k.Deleted, Unsynced: k.Unsynced, Conflicts: k.Conflicts, Held: k.Held, HeldIn: k.HeldIn,
-		Digest: k.Digest.String(), ProvenSeq: k.Cloud.Head,
+		Digest: k.Digest.String(), ProvenSeq: k.Cloud.Head, Restoring: k.Cloud.Restoring,
 	}
 	var never localstore.Epoch
 	if k.Cloud.Epoch != never {

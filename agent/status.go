@@ -47,12 +47,12 @@ type KindStatus struct {
 	Deleted     int        `json:"deleted"`
 	Unsynced    int        `json:"unsynced"` // changed here, not acknowledged by the cloud
 	Conflicts   int        `json:"conflicts"`
-	Held        int        `json:"held"`                // in mass deletions that wait for a person
-	HeldIn      int        `json:"held_in"`             // of those, records whose deletion came from elsewhere
-	Digest      string     `json:"digest"`              // 32 hex digits
-	CloudDigest string     `json:"cloud_digest"`        // "" when the cloud never told one
-	Restoring   bool       `json:"restoring,omitempty"` // the cloud says that it does not have all of it yet
-	InSync      bool       `json:"in_sync"`             // digests equal as of ProvenSeq, and nothing unsynced
+	Held        int        `json:"held"`         // in mass deletions that wait for a person
+	HeldIn      int        `json:"held_in"`      // of those, records whose deletion came from elsewhere
+	Digest      string     `json:"digest"`       // 32 hex digits
+	CloudDigest string     `json:"cloud_digest"` // "" when the cloud never told one
+	Restoring   bool       `json:"restoring"`    // the cloud says that it does not have all of it yet
+	InSync      bool       `json:"in_sync"`      // digests equal as of ProvenSeq, and nothing unsynced
 	ProvenSeq   uint64     `json:"proven_seq,omitempty"`
 	ProvenAt    *time.Time `json:"proven_at,omitempty"`
 }
@@ -65,10 +65,11 @@ type BlobStatus struct {
 	Bytes   int64 `json:"bytes"`
 }
 
-// settled reports whether nothing is left to do but what waits for a person.
+// settled reports whether nothing is left to do but what waits for a person, or
+// for the cloud's operator.
 func (s *Status) settled() bool {
 	for _, k := range s.Kinds {
-		if !k.InSync && (k.Digest != k.CloudDigest || k.Unsynced > k.Held-k.HeldIn) {
+		if !k.InSync && (k.Digest != k.CloudDigest && !k.Restoring || k.Unsynced > k.Held-k.HeldIn) {
 			return false
 		}
 	}

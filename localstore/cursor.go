@@ -50,7 +50,8 @@ func (s *Store) ResetEpoch(ctx context.Context, epoch Epoch) error {
 		return errors.Join(
 			t.setMeta(metaEpoch, epoch[:]),
 			t.exec("UPDATE cloud SET epoch = ?, seq = 0, count = NULL, sum = NULL, proven_epoch = NULL, head = NULL, proven_at = NULL", epoch[:]),
-			t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0"))
+			t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0"),
+			t.exec("DELETE FROM meta WHERE key > 'restoring/' AND key < 'restoring0'"))
 	})
 	if err != nil {
 		return fmt.Errorf("reset epoch: %w", err)
@@ -65,6 +66,13 @@ func (s *Store) SetCloudState(ctx context.Context, kind record.Kind, c CloudStat
 			if err := t.settleLost(kind); err != nil {
 				return err
 			}
+		}
+		var restoring any
+		if c.Restoring {
+			restoring = 1
+		}
+		if err := t.setMeta(metaRestoring+string(kind), restoring); err != nil {
+			return err
 		}
 		return t.exec(`INSERT INTO cloud (kind, count, sum, proven_epoch, head, proven_at) VALUES (?, ?, ?, ?, ?, ?)
  ON CONFLICT (kind) DO UPDATE SET count = excluded.count, sum = excluded.sum, proven_epoch = excluded.proven_epoch, head = excluded.head, proven_at = excluded.proven_at`,

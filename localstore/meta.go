@@ -24,6 +24,7 @@ const (
 	metaWithheld   = "withheld"   // what statements claim and the cloud does not give, JSON
 	metaExcused    = "excused"    // claims that a person called lost, a vector
 	metaSample     = "sample"     // the last sample that was read back, JSON
+	metaRestoring  = "restoring/" // and a kind: the cloud called it not complete yet
 	metaSnapshot   = "snapshot"   // in a back-up only: its Note, JSON
 )
 

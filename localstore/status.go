@@ -133,7 +133,8 @@ func (c *session) cloudStates(st *Status) error {
 		var kind record.Kind
 		var count, head, at sql.NullInt64
 		var sum, epoch []byte
-		if err := scan(&kind, &count, &sum, &epoch, &head, &at); err != nil {
+		var restoring bool
+		if err := scan(&kind, &count, &sum, &epoch, &head, &at, &restoring); err != nil {
 			return err
 		}
 		if sum == nil {
@@ -147,14 +148,14 @@ func (c *session) cloudStates(st *Status) error {
 		if !ok { // the statements of devices
 			return nil
 		}
-		k.Cloud = CloudState{Digest: d, Head: uint64(head.Int64)}
+		k.Cloud = CloudState{Digest: d, Head: uint64(head.Int64), Restoring: restoring}
 		copy(k.Cloud.Epoch[:], epoch)
 		if at.Valid {
 			k.Cloud.ProvenAt = time.Unix(at.Int64, 0)
 		}
 		st.Kinds[kind] = k
 		return nil
-	}, "SELECT kind, count, sum, proven_epoch, head, proven_at FROM cloud")
+	}, "SELECT kind, count, sum, proven_epoch, head, proven_at, EXISTS (SELECT 1 FROM meta WHERE key = 'restoring/' || kind) FROM cloud")
 }
 
 func (c *session) countBlobs(b *BlobStatus) error {

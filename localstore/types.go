@@ -126,6 +126,8 @@ type CloudState struct {
 	Epoch    Epoch
 	Head     uint64
 	ProvenAt time.Time // zero: never
+	// Restoring says that the cloud called the kind not complete yet.
+	Restoring bool
 }
 
 // KindStatus is the exact state of one kind. Counts are records.

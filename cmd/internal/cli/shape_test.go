@@ -82,7 +82,8 @@ func TestShapes(t *testing.T) {
       "held": 5,
       "digest": "0",
       "cloud_digest": "1",
-      "in_sync": false
+      "in_sync": false,
+      "restoring": false
     }
   },
   "blobs": {

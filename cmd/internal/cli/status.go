@@ -24,8 +24,10 @@ func (a *app) statusCommand() *cobra.Command {
 		Short:   "Show what is here, what the cloud has proven to have, and what waits",
 		Long: `status shows exact numbers for each kind: records, deletions in the trash, what
 the cloud has not acknowledged yet, conflicts, held deletions, and whether the
-digests of this device and the cloud are equal, as of when. It asks the agent
-if one runs, else the database, and never the network.
+digests of this device and the cloud are equal, as of when. A kind that the
+cloud's operator is restoring can not be compared until that is done; nothing of
+it is lost here. status asks the agent if one runs, else the database, and never
+the network.
 
 Digests prove against faults, not against a cloud that lies. So once a day some
 random versions and pieces are read back from it, and each device states what it
@@ -36,7 +38,7 @@ voice.
 With --json it prints
   {"account", "device", "replica", "cloud": {"url", "state", "epoch"},
    "kinds": {KIND: {"live", "deleted", "unsynced", "conflicts", "held",
-                    "digest", "cloud_digest", "in_sync"}},
+                    "digest", "cloud_digest", "in_sync", "restoring"}},
    "blobs": {"chunks", "missing", "bytes"},
    "trust": {"state": "kept"|"unproven"|"not_kept"|"withholds", "sampled_at",
              "statements", "withheld": [{"device", "name", "at", "since"}]},
@@ -121,6 +123,7 @@ type statusKindJSON struct {
 	Digest      string `json:"digest"`
 	CloudDigest string `json:"cloud_digest"`
 	InSync      bool   `json:"in_sync"`
+	Restoring   bool   `json:"restoring"` // by the cloud's operator: not compared until that is done
 }
 
 type statusBlobsJSON struct {
@@ -156,7 +159,7 @@ func statusShape(s *agent.Status) statusJSON {
 		j.Trust.Withheld = append(j.Trust.Withheld, statusWithheldJSON{w.Device, w.Name, w.At, w.Since})
 	}
 	for kind, k := range s.Kinds {
-		j.Kinds[kind] = statusKindJSON{k.Live, k.Deleted, k.Unsynced, k.Conflicts, k.Held, k.Digest, k.CloudDigest, k.InSync}
+		j.Kinds[kind] = statusKindJSON{k.Live, k.Deleted, k.Unsynced, k.Conflicts, k.Held, k.Digest, k.CloudDigest, k.InSync, k.Restoring}
 	}
 	return j
 }
@@ -250,7 +253,7 @@ func cloudText(c *agent.CloudStatus) string {
 func proofText(k agent.KindStatus) string {
 	switch {
 	case k.Restoring:
-		return "not yet: the cloud is being restored"
+		return "not yet: the cloud's operator is restoring it"
 	case k.CloudDigest == "":
 		return "never proven"
 	case k.InSync && k.ProvenAt != nil:

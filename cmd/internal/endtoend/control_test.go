@@ -97,7 +97,7 @@ func shape(t *testing.T, s agent.Status) {
 	missing("cloud", got.Cloud, "url", "state", "epoch")
 	missing("blobs", got.Blobs, "chunks", "missing", "bytes")
 	for _, k := range record.Kinds {
-		missing(string(k), got.Kinds[string(k)], "live", "deleted", "unsynced", "conflicts", "held", "digest", "cloud_digest", "in_sync")
+		missing(string(k), got.Kinds[string(k)], "live", "deleted", "unsynced", "conflicts", "held", "digest", "cloud_digest", "in_sync", "restoring")
 	}
 }
 

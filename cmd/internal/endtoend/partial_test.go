@@ -155,8 +155,7 @@ func TestKindThatIsBeingRestored(t *testing.T) {
 	}
 	cloud = cloud.Restart()
 
-	var not *agent.NotInSyncError
-	if err := a.trySync(20 * time.Second); !errors.As(err, &not) {
+	if err := a.trySync(20 * time.Second); !errors.Is(err, agent.ErrRestoring) || !errors.Is(err, agent.ErrNotInSync) {
 		t.Errorf("sync while the cloud is being restored: %v", err)
 	}
 	if n := cloudCount(t, cloud.Dir, "SELECT count(*) FROM version WHERE kind = 'contacts'"); n != 0 {

@@ -205,7 +205,7 @@ func (s *scene) restoringKind(ctx context.Context, hs []*handset, want map[strin
 		}
 	}
 	text, err := hs[0].do(ctx, "status")
-	if err != nil || !strings.Contains(string(text), "not yet: the cloud is being restored") {
+	if err != nil || !strings.Contains(string(text), "not yet: the cloud's operator is restoring it") {
 		return fmt.Errorf("the status does not say that contacts are being restored: %w\n%s", err, text)
 	}
 	if _, err := hs[1].do(ctx, "sync", "--timeout", "1s"); exitCodeOf(err) != 4 {
