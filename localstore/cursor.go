@@ -63,7 +63,7 @@ func (s *Store) ResetEpoch(ctx context.Context, epoch Epoch) error {
 func (s *Store) SetCloudState(ctx context.Context, kind record.Kind, c CloudState) error {
 	return s.write(ctx, true, func(t *tx) error {
 		if !c.ProvenAt.IsZero() {
-			if err := t.settleLost(kind); err != nil {
+			if err := errors.Join(t.settleLost(kind), t.setMeta(metaUnasked+string(kind), nil)); err != nil {
 				return err
 			}
 		}

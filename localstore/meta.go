@@ -25,6 +25,7 @@ const (
 	metaExcused    = "excused"    // claims that a person called lost, a vector
 	metaSample     = "sample"     // the last sample that was read back, JSON
 	metaRestoring  = "restoring/" // and a kind: the cloud called it not complete yet
+	metaUnasked    = "unasked/"   // and a kind: no cloud of these keys ever had what is here
 	metaSnapshot   = "snapshot"   // in a back-up only: its Note, JSON
 )
 

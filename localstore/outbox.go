@@ -197,7 +197,7 @@ func (s *Store) MarkSent(ctx context.Context, refs []Ref) error { return s.Acked
 // MarkUnsent puts versions that reconcile found missing at the cloud back into
 // the outbox, and has their chunks offered again; those that are no longer
 // current are skipped. It returns those that were not in the outbox: the cloud had
-// them once.
+// them once, unless the keys were replaced since the kind was last proven.
 func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had []Ref, err error) {
 	err = s.write(ctx, false, func(t *tx) error {
 		had = nil
@@ -242,7 +242,9 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had []Ref, err erro
 				if err := t.queueHeld(r, h.Vector[own]); err != nil {
 					return err
 				}
-				had = append(had, ref)
+				if err := t.hadOnce(r.kind, ref, &had); err != nil {
+					return err
+				}
 			}
 			if !applied || r.queued || r.held != nil && r.held.over {
 				continue
@@ -261,7 +263,9 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had []Ref, err erro
 			if err := t.queue(r, v.Vector[own]); err != nil {
 				return err
 			}
-			had = append(had, ref)
+			if err := t.hadOnce(r.kind, ref, &had); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -269,4 +273,13 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had []Ref, err erro
 		return nil, fmt.Errorf("queue what the cloud lacks: %w", err)
 	}
 	return had, nil
+}
+
+// hadOnce adds to had what the cloud lacks and once had.
+func (t *tx) hadOnce(kind record.Kind, ref Ref, had *[]Ref) error {
+	unasked, err := t.metaInt(metaUnasked + string(kind))
+	if err == nil && unasked == 0 {
+		*had = append(*had, ref)
+	}
+	return err
 }

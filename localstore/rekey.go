@@ -280,7 +280,8 @@ func (r *rekeyer) moveChunks() error {
 }
 
 // finish brings over what is not about single records. The epoch is one that no
-// cloud has: this device may give the data to a cloud that does not know it.
+// cloud has: this device may give the data to a cloud that does not know it, and
+// which never had them.
 func (r *rekeyer) finish() error {
 	ran, err := r.old.metaInt(metaRan)
 	if err != nil {
@@ -299,7 +300,8 @@ func (r *rekeyer) finish() error {
 			}
 			return t.exec("INSERT INTO imported (id, hash) VALUES (?, ?)", id, hash)
 		}, "SELECT id, hash FROM imported")
-		return errors.Join(err, t.setMeta(metaEpoch, epoch[:]), t.setMeta(metaRan, ran))
+		return errors.Join(err, t.setMeta(metaEpoch, epoch[:]), t.setMeta(metaRan, ran),
+			t.exec("INSERT INTO meta (key, value) SELECT DISTINCT ? || kind, 1 FROM record", metaUnasked))
 	})
 }
 
