@@ -58,10 +58,10 @@ read again when it changes; --admit-key FILE admits who shows the token that
 newer ones replaced in the last 30 days included. Beyond it, devices are told that
 there is no more room, and go on with what they hold; deleting goes on.
 
-Certificate and key are read again at the next connection after their files
-changed. The log shows the
-pin of the key: a device that is given it with --pin needs no authority, and no
-clock, to know this cloud.
+Certificate and key are read again within seconds after their files changed, or
+at once on SIGHUP. If that fails, the log says why, and the certificate from
+before stays in use. The log shows the pin of the key: a device that is given it
+with --pin needs no authority, and no clock, to know this cloud.
 
 It stays within --memory: all queues and the numbers of sessions follow from it,
 unless they are given. Devices that it can not serve now are told when to come
@@ -114,10 +114,11 @@ func serve(cmd *cobra.Command, f serveFlags) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	tlsConf, err := loadTLS(f, log)
+	tlsConf, stopTLS, err := loadTLS(f, log)
 	if err != nil {
 		return err
 	}
+	defer stopTLS()
 	unlock, err := lock(f.data)
 	if err != nil {
 		return err
@@ -215,16 +216,22 @@ func admitter(f serveFlags, local bool, log *slog.Logger) (cloud.Admitter, error
 	return any, nil
 }
 
-// loadTLS returns nil for plain connections.
-func loadTLS(f serveFlags, log *slog.Logger) (*tls.Config, error) {
+// loadTLS returns no configuration for plain connections. The certificate's files
+// are watched until stop.
+func loadTLS(f serveFlags, log *slog.Logger) (conf *tls.Config, stop func(), err error) {
 	if f.tlsCert == "" {
-		return nil, nil
+		return nil, func() {}, nil
 	}
 	files, err := loadCertFiles(f.tlsCert, f.tlsKey, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return files.config(), nil
+	tick := time.NewTicker(certCheckEvery)
+	unwatch := files.watch(tick.C)
+	return files.config(), func() {
+		tick.Stop()
+		unwatch()
+	}, nil
 }
 
 // serveMetrics serves /metrics on a listener of its own, if one is asked for.

@@ -2,14 +2,9 @@ package cloudcmd_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	crand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -19,37 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"sidekeep/cmd/internal/cloud/cloudcmd"
 	"sidekeep/syncproto/ws"
 )
 
 // certificate writes a certificate for 127.0.0.1 and returns the pool that trusts it.
 func certificate(t *testing.T, certPath, keyPath string) *x509.CertPool {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(crand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{certPath: {Type: "CERTIFICATE", Bytes: der}, keyPath: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
 	pool := x509.NewCertPool()
-	pool.AddCert(cert)
+	pool.AddCert(cloudcmd.WriteCertificate(t, certPath, keyPath))
 	return pool
 }
 
@@ -106,16 +78,18 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := certificate(t, certPath, filepath.Join(dir, "new-key.pem")) // the certificate comes first, its key later
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(p.errs.String(), "was not read again"); {
-		if c, err := try(first); err != nil {
-			t.Fatalf("with half of a new pair: %v", err)
-		} else {
-			go c.CloseNow()
-		}
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(p.errs.String(), "was not read again"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the log says nothing of the half")
+			t.Fatal("the log says nothing of the half, and nobody connects")
 		}
-		time.Sleep(50 * time.Millisecond)
+	}
+	if c, err := try(first); err != nil {
+		t.Fatalf("with half of a new pair: %v", err)
+	} else {
+		go c.CloseNow()
 	}
 	if err := os.Rename(filepath.Join(dir, "new-key.pem"), keyPath); err != nil {
 		t.Fatal(err)
