@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,9 @@ func (e *NotInSyncError) Error() string {
 		why = append(why, fmt.Sprintf("%d chunks are unsent", e.ChunksUnsent))
 	}
 	for _, p := range e.Problems {
-		why = append(why, p.Text)
+		if !slices.Contains(why, p.Text) { // the same may be so of several kinds
+			why = append(why, p.Text)
+		}
 	}
 	if len(why) == 0 {
 		return ErrNotInSync.Error()

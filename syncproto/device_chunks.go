@@ -58,7 +58,7 @@ func (u *deviceUpload) lost(s *DeviceSession, ids []record.ChunkID) {
 // halt ends the upload of this session: records go on.
 func (u *deviceUpload) halt(s *DeviceSession) {
 	u.halted, u.offer, u.queue = true, nil, nil
-	s.do(DeviceProblem{Code: ProblemQuota, Text: "the cloud has no more room for this account; pieces of pictures wait here: delete some, or ask its operator"})
+	s.do(DeviceProblem{Code: ProblemQuota, Text: noRoom})
 	s.do(DeviceStateChanged{s.live})
 }
 

@@ -94,9 +94,12 @@ const (
 	ProblemNotOpen  = "not_open" // a version of the cloud does not open under the account's keys
 	ProblemRejected = "rejected" // the cloud refused a version
 	ProblemDiffers  = "differs"  // digests differ and nothing explains it
-	ProblemQuota    = "quota"    // the cloud takes no more chunks of this account
+	ProblemQuota    = "quota"    // the cloud has no more room for this account
 	ProblemBadChunk = "bad_chunk"
 )
+
+// noRoom says what to do about a full account.
+const noRoom = "the cloud has no more room for this account: what is new waits here, where it is safe; delete some, or ask the cloud's operator for more (sidekeep-cloud serve --quota)"
 
 // Retry says when to come back after a session.
 type Retry uint8

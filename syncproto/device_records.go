@@ -273,7 +273,11 @@ func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 		ref := r.refs[j]
 		k.rejected[ref] = true
 		r.refs = append(r.refs[:j:j], r.refs[j+1:]...)
-		s.do(DeviceProblem{Kind: k.name, Code: ProblemRejected, Ref: &ref, Text: "the cloud refused a version: " + m.Rejects[i].Code.String()})
+		if code := m.Rejects[i].Code; code == CodeQuota { // one for all: it is not about this record
+			s.do(DeviceProblem{Kind: k.name, Code: ProblemQuota, Text: noRoom})
+		} else {
+			s.do(DeviceProblem{Kind: k.name, Code: ProblemRejected, Ref: &ref, Text: "the cloud refused a version: " + code.String()})
+		}
 	}
 	if len(r.refs) > 0 {
 		s.do(StoreAcked{Kind: k.name, Refs: r.refs})

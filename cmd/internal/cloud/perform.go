@@ -25,6 +25,9 @@ func (c *session) perform(a syncproto.CloudAction) syncproto.CloudEvent {
 	code := syncproto.CodeOf(err)
 	switch code {
 	case syncproto.CodeRefused, syncproto.CodeUnknownAccount, syncproto.CodeBadMessage, syncproto.CodeBusy:
+	case syncproto.CodeQuota:
+		c.server.metrics.failures.WithLabelValues(code.String()).Inc()
+		c.server.conf.Log.Warn("an account holds all that it may; --quota gives each more")
 	default:
 		c.server.metrics.failures.WithLabelValues(code.String()).Inc()
 		c.server.conf.Log.Error("storage", "operation", name, "error", err)
