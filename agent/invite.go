@@ -10,6 +10,7 @@ import (
 
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
+	"sidekeep/syncproto/ws"
 )
 
 // ErrInviting is returned by Invite while another invite is under way.
@@ -92,9 +93,13 @@ func (a *Agent) newInviter() (*syncproto.Inviter, string, error) {
 	if _, err := io.ReadFull(a.cfg.Rand, serial[:]); err != nil {
 		return nil, "", fmt.Errorf("draw a serial: %w", err)
 	}
+	pins := make([][32]byte, len(a.cfg.Pins))
+	for i, p := range a.cfg.Pins {
+		pins[i] = p
+	}
 	m, err := syncproto.NewInviter(syncproto.InviterConfig{
 		Identity: a.cfg.Identity, Code: code, Key: key, Serial: binary.BigEndian.Uint64(serial[:]), Address: a.cfg.CloudURL,
-		Admission: a.cfg.Admission,
+		Admission: a.cfg.Admission, Pins: pins,
 	})
 	return m, code.Words(), err
 }
@@ -118,6 +123,11 @@ func (a *Agent) invited(ctx context.Context, m *syncproto.Inviter, in *inviting,
 		case yes := <-in.answer:
 			var err error
 			if reply, err = m.Answer(yes); err != nil {
+				return err
+			}
+			// Before the keys leave: who got them can be revoked from then on,
+			// whatever becomes of the rest.
+			if _, err := a.known.Add(seal.StatementsOf(m.Certs())...); err != nil && !leftOut(err) {
 				return err
 			}
 			limit.Reset(takenMax)
@@ -208,6 +218,7 @@ type Enrolment struct {
 	Address  string // of the cloud, as the other device has it
 	// Admission is the token that the cloud's operator gave the account.
 	Admission syncproto.Admission
+	Pins      []ws.Pin // by which the other device knows the cloud, if it does
 	guest     *syncproto.Guest
 	conn      guestConn
 }
@@ -217,8 +228,17 @@ type Enrolment struct {
 // keeps the identity, calls Taken, and closes. Errors are those of Invite, and
 // CodeRefused: the code is wrong, was used, or its time is over.
 func Enter(ctx context.Context, c GuestConfig, check func(string)) (e *Enrolment, err error) {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, guestMax)
 	defer cancel()
+	defer func() {
+		switch { // an end that was asked for is no fault of the network
+		case err != nil && caller.Err() != nil:
+			err = caller.Err()
+		case err != nil && ctx.Err() != nil:
+			err = &syncproto.Error{Code: syncproto.CodeTimeout}
+		}
+	}()
 	key, err := seal.NewInviteKey(c.Rand)
 	if err != nil {
 		return nil, err
@@ -256,7 +276,11 @@ func Enter(ctx context.Context, c GuestConfig, check func(string)) (e *Enrolment
 	}
 	got := g.Grant()
 	id := &seal.Identity{Account: got.Account, Data: got.Data, Seed: c.Seed, Chain: got.Chain}
-	return &Enrolment{Identity: id, Address: got.Address, Admission: got.Admission, guest: g, conn: conn}, nil
+	e = &Enrolment{Identity: id, Address: got.Address, Admission: got.Admission, guest: g, conn: conn}
+	for _, p := range got.Pins {
+		e.Pins = append(e.Pins, p)
+	}
+	return e, nil
 }
 
 // Taken tells the other device that the identity is kept, durably. An error is

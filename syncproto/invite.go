@@ -53,8 +53,10 @@ type InviterConfig struct {
 	Key      seal.InviteKey
 	Serial   uint64
 	Address  string
-	// Admission is the token of the cloud's operator, which the guest needs, too.
+	// Admission is the token of the cloud's operator, which the guest needs, too,
+	// as it does Pins, the cloud's keys, if this device goes by them.
 	Admission Admission
+	Pins      [][32]byte
 }
 
 // NewInviter returns an inviter that is about to offer. The error is
@@ -66,9 +68,13 @@ func NewInviter(c InviterConfig) (*Inviter, error) {
 	if len(c.Address) > seal.OriginBytesMax {
 		return nil, errorf(CodeTooLarge, "an address of %d bytes", len(c.Address))
 	}
+	if len(c.Pins) > seal.InvitePinsMax {
+		return nil, errorf(CodeTooLarge, "%d pins", len(c.Pins))
+	}
 	return &Inviter{
-		code: c.Code, key: c.Key, grant: seal.Grant{Account: c.Identity.Account, Data: c.Identity.Data, Address: c.Address, Admission: c.Admission},
-		cert: func(d seal.DeviceKey) ([]seal.Cert, error) { return c.Identity.Certify(d, c.Serial) },
+		code: c.Code, key: c.Key,
+		grant: seal.Grant{Account: c.Identity.Account, Data: c.Identity.Data, Address: c.Address, Admission: c.Admission, Pins: c.Pins},
+		cert:  func(d seal.DeviceKey) ([]seal.Cert, error) { return c.Identity.Certify(d, c.Serial) },
 	}, nil
 }
 
@@ -131,7 +137,8 @@ func (i *Inviter) posted(sealed []byte) Message {
 	return i.forged()
 }
 
-// Answer takes the person's decision in state InviteChecks: yes posts the keys.
+// Answer takes the person's decision in state InviteChecks. The message to yes
+// posts the keys: keep first what Certs returns.
 func (i *Inviter) Answer(yes bool) (Message, error) {
 	if i.state != InviteChecks {
 		return nil, fmt.Errorf("nobody is to be let in: %w", i.err)
@@ -145,11 +152,13 @@ func (i *Inviter) Answer(yes bool) (Message, error) {
 		i.fail(err)
 		return &Shut{}, err
 	}
-	g := i.grant
-	g.Chain = chain
+	i.grant.Chain = chain
 	i.state = InviteGiven
-	return &Post{i.secret.SealGrant(g)}, nil
+	return &Post{i.secret.SealGrant(i.grant)}, nil
 }
+
+// Certs returns the certificates that lead to the guest, from InviteGiven on.
+func (i *Inviter) Certs() []seal.Cert { return i.grant.Chain }
 
 func (i *Inviter) forged() Message {
 	i.fail(ErrInviteForged)

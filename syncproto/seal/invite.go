@@ -66,6 +66,9 @@ const (
 // InviteNameBytesMax bounds the name that a guest gives itself.
 const InviteNameBytesMax = 64
 
+// InvitePinsMax bounds the pins in a grant.
+const InvitePinsMax = 4
+
 // Mailbox returns the mailbox that belongs to the code.
 func (c InviteCode) Mailbox() Mailbox { return Mailbox(derive(c[:], labelMailbox)[:16]) }
 
@@ -105,6 +108,7 @@ type Grant struct {
 	Address string // of the cloud, as the inviter has it configured
 	// Admission is the token of the cloud's operator; zero is none.
 	Admission [16]byte
+	Pins      [][32]byte // of the cloud's key, if the inviter goes by them; at most InvitePinsMax
 	Chain     []Cert
 }
 
@@ -272,11 +276,15 @@ func (s *InviteSecret) Check() string {
 
 // SealGrant is the inviter's last post.
 func (s *InviteSecret) SealGrant(g Grant) []byte {
-	b := appendHead(nil, majorArray, 5)
+	b := appendHead(nil, majorArray, 6)
 	b = appendBytes(b, g.Account[:])
 	b = appendBytes(b, g.Data[:])
 	b = appendText(b, g.Address)
 	b = appendBytes(b, g.Admission[:])
+	b = appendHead(b, majorArray, uint64(len(g.Pins)))
+	for _, p := range g.Pins {
+		b = appendBytes(b, p[:])
+	}
 	b = appendHead(b, majorArray, uint64(len(g.Chain)))
 	for i := range g.Chain {
 		b = append(b, g.Chain[i].Marshal()...)
@@ -293,11 +301,15 @@ func (s *InviteSecret) OpenGrant(sealed []byte, device DeviceKey) (Grant, error)
 	}
 	r := reader{b: plain}
 	var g Grant
-	r.exactly(majorArray, 5)
+	r.exactly(majorArray, 6)
 	r.fixed(g.Account[:])
 	r.fixed(g.Data[:])
 	g.Address = r.text(OriginBytesMax)
 	r.fixed(g.Admission[:])
+	g.Pins = make([][32]byte, r.count(majorArray, InvitePinsMax))
+	for i := range g.Pins {
+		r.fixed(g.Pins[i][:])
+	}
 	for range r.count(majorArray, ChainMax) {
 		g.Chain = append(g.Chain, r.cert())
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -46,7 +47,7 @@ func inviteOf(t *testing.T) *invited {
 	seed, err := NewDeviceSeed(draw(160))
 	check()
 	i.guest = Guest{Device: seed.Device(), Public: i.x.Public(), Name: "kitchen phone"}
-	i.grant = Grant{Account: inviter.Account, Data: inviter.Data, Address: "wss://cloud.example.org", Admission: [16]byte{7}}
+	i.grant = Grant{Account: inviter.Account, Data: inviter.Data, Address: "wss://cloud.example.org", Admission: [16]byte{7}, Pins: [][32]byte{{8}, {9}}}
 	i.grant.Chain, err = inviter.Certify(i.guest.Device, 77)
 	check()
 	i.commitment = i.y.Commitment()
@@ -83,6 +84,9 @@ func TestGoldenInvites(t *testing.T) {
 			return y[:], err
 		case "grant":
 			g, err := i.ofGuest.OpenGrant(sealed, i.guest.Device)
+			if err == nil && !slices.Equal(g.Pins, i.grant.Pins) {
+				t.Errorf("the pins came as %x", g.Pins)
+			}
 			return []byte(g.Address), err
 		}
 		return nil, i.ofInviter.OpenTaken(sealed)

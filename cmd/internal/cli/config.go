@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sidekeep/localstore"
+	"sidekeep/syncproto/seal"
 	"sidekeep/syncproto/ws"
 )
 
@@ -78,6 +79,9 @@ func readConfig(dir string) (config, error) {
 
 // pins reads the pins of the cloud's key.
 func (c *config) pins() ([]ws.Pin, error) {
+	if len(c.Pins) > seal.InvitePinsMax {
+		return nil, usagef("at most %d pins of the cloud's key", seal.InvitePinsMax)
+	}
 	var pins []ws.Pin
 	for _, text := range c.Pins {
 		p, err := ws.ParsePin(text)

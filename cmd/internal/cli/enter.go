@@ -97,6 +97,9 @@ func (a *app) enter(ctx context.Context, cfg *config, codeFile string) (*agent.E
 	}, func(check string) {
 		fmt.Fprintf(a.stderr, "The check code is  %s\nSay yes on the other device only if it shows the same.\n", check)
 	})
+	if ctx.Err() != nil && err != nil {
+		return nil, &Error{Op: "join", Cause: errors.New("interrupted"), Hint: "nothing was changed; ask the other device for a new code to begin again"}
+	}
 	if err != nil {
 		return nil, explainInvite("join", err)
 	}
@@ -106,6 +109,12 @@ func (a *app) enter(ctx context.Context, cfg *config, codeFile string) (*agent.E
 	}
 	if e.Admission != (syncproto.Admission{}) {
 		cfg.Admission = hex.EncodeToString(e.Admission[:])
+	}
+	if len(cfg.Pins) == 0 && len(e.Pins) > 0 {
+		for _, p := range e.Pins {
+			cfg.Pins = append(cfg.Pins, p.String())
+		}
+		fmt.Fprintln(a.stderr, "sidekeep: the other device knows the cloud by a pinned key; this one does, too, from now on")
 	}
 	return e, nil
 }

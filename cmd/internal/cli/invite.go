@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +32,8 @@ keys of your data, and never the 24 words.
 
 If anybody else uses the code, the check codes differ or the invite ends with
 exit code 7 on both devices; no device is let in then. It works beside
-'sidekeep run', and without it. The answer is read from standard input.
+'sidekeep run', and without it. The answer is read from standard input; if that
+ends without one, nobody is let in. Who was let in can be revoked at once.
 
 With --json it prints a line {"words", "seconds"}, a line {"name", "device",
 "check"} when a device asks, and at the end {"joined", "name"}.`,
@@ -128,25 +127,24 @@ func (a *app) withAgent(ctx context.Context, h *home, use func(*agent.Agent) err
 }
 
 func (a *app) inviteBy(ctx context.Context, h *home, by inviter) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var guest agent.InviteStep
-	var told error
 	err := by.Invite(ctx, func(s agent.InviteStep) {
 		if s.Check != "" {
 			guest = s
-			// Nothing can take a read of standard input back: when the invite
-			// ends before the answer, the process ends with it.
-			go a.answerInvite(ctx, by)
+			go a.answerInvite(ctx, by, cancel)
 		}
 		if err := a.tellInvite(h, s); err != nil {
-			told = err
-			cancel()
+			cancel(&Error{Op: "show the invite", Cause: err})
 		}
 	})
 	switch {
-	case told != nil:
-		return &Error{Op: "show the invite", Cause: told}
+	case err != nil && outer.Err() == nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, agent.ErrUntaken):
+		return &Error{Op: "invite", Cause: err, Code: ExitRefused, Hint: fmt.Sprintf("if the new device does not work, treat it as lost: 'sidekeep devices revoke %.*s', and invite it anew", idDigits, guest.Device)}
 	case err != nil:
 		return explainInvite("invite", err)
 	case guest.Device == "":
@@ -155,7 +153,7 @@ func (a *app) inviteBy(ctx context.Context, h *home, by inviter) error {
 	if a.json {
 		return a.printJSONLine(inviteJSON{Joined: guest.Device, Name: guest.Name})
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s has joined.\n", guestName(guest))
+	_, err = fmt.Fprintf(a.stdout, "%s has joined, as device %.*s.\n", guestName(guest), idDigits, guest.Device)
 	return err
 }
 
@@ -169,9 +167,9 @@ func (a *app) tellInvite(h *home, s agent.InviteStep) error {
 
   %s
 
-On the new device:  sidekeep join --cloud %s --code -
+On the new device:  sidekeep join --cloud %s%s --code -
 
-`, (s.Seconds+59)/60, s.Words, escape(h.config.Cloud))
+`, (s.Seconds+59)/60, s.Words, escape(h.config.Cloud), pinFlags(h.config.Pins))
 	}
 	if s.Check != "" {
 		_, err = fmt.Fprintf(a.stdout, `%s asks to join. It must show this check code:
@@ -183,6 +181,15 @@ Let it in, with all your data, only if it does. yes or no: `, guestName(s), s.Ch
 	return err
 }
 
+// pinFlags are the flags that a new device needs to know the cloud as this one does.
+func pinFlags(pins []string) string {
+	text := ""
+	for _, p := range pins {
+		text += " --pin " + escape(p)
+	}
+	return text
+}
+
 func guestName(s agent.InviteStep) string {
 	if s.Name == "" {
 		return "A device without a name"
@@ -190,10 +197,15 @@ func guestName(s agent.InviteStep) string {
 	return "'" + escape(s.Name) + "'"
 }
 
-// answerInvite reads the person's answer. Only yes is a yes.
-func (a *app) answerInvite(ctx context.Context, by inviter) {
-	line, _ := bufio.NewReader(a.stdin).ReadString('\n')
-	yes := strings.EqualFold(strings.TrimSpace(line), "yes")
+// answerInvite reads the person's answer. Only yes is a yes, and without an
+// answer the invite ends.
+func (a *app) answerInvite(ctx context.Context, by inviter, end context.CancelCauseFunc) {
+	yes, err := a.askYes()
+	if err != nil {
+		end(&Error{Op: "invite", Cause: fmt.Errorf("%w, so nobody was let in", err), Code: ExitRefused,
+			Hint: "run it in a terminal, or write yes to its standard input when the check codes are the same"})
+		return
+	}
 	if err := by.answer(ctx, yes); err != nil && ctx.Err() == nil {
 		fmt.Fprintf(a.stderr, "sidekeep: answer the invite: %s\n", escape(err.Error()))
 	}
@@ -214,7 +226,6 @@ var invites = []struct {
 	{seal.ErrChain, "this device was itself invited over eight others, and can invite no more",
 		"invite from a device that joined earlier, or join with the 24 words"},
 	{agent.ErrInviting, "", "end it first, or wait ten minutes"},
-	{agent.ErrUntaken, "", "if the new device does not work, treat it as lost: do not leave it to anybody, and invite it anew"},
 	{&syncproto.Error{Code: syncproto.CodeRefused}, "the cloud has no such code: a word is wrong, it was used, or its time is over",
 		"ask for a new code; if this one was right and you did not use it, somebody else may have: look at what joined on the other device"},
 }

@@ -78,6 +78,9 @@ func (p *progress) clear() {
 
 // isTerminal reports whether w (or a reader) is a terminal.
 func isTerminal(w any) bool {
+	if i, ok := w.(*input); ok {
+		w = i.in
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

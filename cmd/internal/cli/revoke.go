@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +19,7 @@ type revokeFlags struct {
 	keep  []string
 	words string
 	yes   bool
+	self  bool // this device may be ended, too
 }
 
 func (a *app) revokeCommand() *cobra.Command {
@@ -49,6 +48,7 @@ With --json it prints {"revoked": [ID], "ended": [ID], "kept": [ID], "delivered"
 	cmd.Flags().StringArrayVar(&f.keep, "keep", nil, "a device that stays, although the revoked one let it in (repeat for more)")
 	cmd.Flags().StringVar(&f.words, "words-file", "", "revoke by the words: `file` with the account's 24 words, - for standard input")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&f.self, "this-device", false, "go on even if it ends this device, which only the 24 words can bring back")
 	a.jsonFlag(cmd)
 	return cmd
 }
@@ -108,6 +108,10 @@ func (a *app) revoke(ctx context.Context, names []string, f revokeFlags) error {
 	}
 	if err := v.decide(f.words != ""); err != nil {
 		return err
+	}
+	if v.endsSelf() && !f.self {
+		return &Error{Op: "revoke", Code: ExitRefused, Cause: errors.New("that would end this device itself: it would sync no more, and only the 24 words could bring it back; nothing was changed"),
+			Hint: "if you mean it, add --this-device; its data stay on it"}
 	}
 	if !f.yes {
 		if err := a.confirmRevoke(v); err != nil {
@@ -180,6 +184,12 @@ func (v *revocation) self() *deviceJSON {
 	return nil
 }
 
+// endsSelf reports whether this device loses its trust by what is about to be said.
+func (v *revocation) endsSelf() bool {
+	self := v.self()
+	return self != nil && self.Trusted && !v.after().Trusted(self.key)
+}
+
 func (v *revocation) isTarget(d *deviceJSON) bool {
 	for _, t := range v.targets {
 		if t.key == d.key {
@@ -212,8 +222,13 @@ func (a *app) confirmRevoke(v *revocation) error {
 	line("ends too", v.ended)
 	line("kept", v.kept)
 	fmt.Fprint(a.stderr, "They get nothing new from the cloud any more; nothing is deleted. yes or no: ")
-	text, _ := bufio.NewReader(a.stdin).ReadString('\n')
-	if !strings.EqualFold(strings.TrimSpace(text), "yes") {
+	yes, err := a.askYes()
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return &Error{Op: "revoke", Cause: fmt.Errorf("%w; nothing was changed", err), Code: ExitRefused, Hint: "run it in a terminal, or add --yes"}
+	case err != nil:
+		return err
+	case !yes:
 		return &Error{Op: "revoke", Cause: errors.New("not confirmed; nothing was changed"), Code: ExitRefused}
 	}
 	return nil
@@ -232,10 +247,8 @@ func (a *app) sayRevoke(ctx context.Context, h *home, v *revocation) error {
 	_, err := a.syncHome(wait, h, p, false)
 	cancel()
 	p.clear()
-	self := v.self()
 	// If this device ended itself, the cloud's refusal shows that it heard it.
-	gone := self != nil && self.Trusted && !v.after().Trusted(self.key)
-	delivered := err == nil || errors.Is(err, agent.ErrNotInSync) || errors.Is(err, agent.ErrHeld) || gone && errors.Is(err, agent.ErrRevoked)
+	delivered := err == nil || errors.Is(err, agent.ErrNotInSync) || errors.Is(err, agent.ErrHeld) || v.endsSelf() && errors.Is(err, agent.ErrRevoked)
 	ids := func(list []*deviceJSON) []string {
 		out := []string{}
 		for _, d := range list {
