@@ -108,10 +108,37 @@ func (s *session) givenBack(kind record.Kind) {
 	}
 }
 
-// cloudLostChunks tells that the cloud says itself that it lacks pieces of
-// pictures that it had acknowledged.
-func (s *session) cloudLostChunks(n int) {
-	if n > 0 {
-		s.a.addProblem(Problem{Code: ProblemCloudLost, Text: fmt.Sprintf("the cloud has lost %d pieces of pictures; this device has them, and gives them back", n)})
+// lostPieces are the pieces of pictures that a session finds missing at the
+// cloud, and that it had acknowledged.
+type lostPieces struct {
+	n       int
+	waiting map[record.ChunkID]bool // not given back yet
+}
+
+// tell tells of more of them.
+func (l *lostPieces) tell(a *Agent, had []record.ChunkID) {
+	if len(had) == 0 {
+		return
+	}
+	if l.waiting == nil {
+		l.waiting = map[record.ChunkID]bool{}
+	}
+	for _, id := range had {
+		l.waiting[id] = true
+	}
+	l.n += len(had)
+	a.replaceProblem(Problem{Code: ProblemCloudLost, Text: fmt.Sprintf("the cloud has lost %d pieces of pictures that it had; this device has them, and gives them back", l.n)})
+}
+
+// given tells, after the last of them, that the cloud has them again.
+func (l *lostPieces) given(a *Agent, ids []record.ChunkID) {
+	if len(l.waiting) == 0 {
+		return
+	}
+	for _, id := range ids {
+		delete(l.waiting, id)
+	}
+	if len(l.waiting) == 0 {
+		a.replaceProblem(Problem{Code: ProblemCloudLost, Text: fmt.Sprintf("the cloud had lost %d pieces of pictures; it has acknowledged them again", l.n)})
 	}
 }

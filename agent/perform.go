@@ -61,10 +61,11 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 	case syncproto.StoreLoad:
 		return s.load(a)
 	case syncproto.StoreChunksAcked:
+		s.lostPieces.given(s.a, a.IDs)
 		return nil, store.ChunksAcked(s.local, a.IDs)
 	case syncproto.StoreChunksLost:
 		had, err := store.ChunksLost(s.local, a.IDs)
-		s.cloudLostChunks(had)
+		s.lostPieces.tell(s.a, had)
 		return nil, err
 	case syncproto.StoreMissing:
 		if !s.roomForChunks() {

@@ -46,8 +46,9 @@ type session struct {
 	set    func(syncproto.DeviceSetTimer) // of a Stepper: takes the timers instead
 	keeper *keeper
 
-	space  <-chan time.Time        // pieces of pictures wait for room; nil while there is some
-	missed map[record.Kind]*missed // versions that the cloud had and lost, as this session found
+	space      <-chan time.Time        // pieces of pictures wait for room; nil while there is some
+	missed     map[record.Kind]*missed // versions that the cloud had and lost, as this session found
+	lostPieces lostPieces              // pieces of pictures, alike
 
 	end   ending
 	done  bool

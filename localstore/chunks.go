@@ -74,11 +74,11 @@ func (s *Store) MissingChunks(ctx context.Context, max int) (ids []record.ChunkI
 }
 
 // UnsentChunks returns chunks of minted records that are here and that the
-// cloud has not acknowledged, in order of their ids, beginning after the given
-// one (zero: the start), at most max.
+// cloud has not acknowledged, or that it is asked about again, in order of their
+// ids, beginning after the given one (zero: the start), at most max.
 func (s *Store) UnsentChunks(ctx context.Context, after record.ChunkID, max int) (ids []record.ChunkID, err error) {
 	err = s.read(ctx, func(c *session) error {
-		ids, err = c.chunkIDs(`SELECT id FROM chunk INDEXED BY chunk_unsent WHERE sent = 0 AND size IS NOT NULL AND id > ?
+		ids, err = c.chunkIDs(`SELECT id FROM chunk INDEXED BY chunk_unsent WHERE sent <> 1 AND size IS NOT NULL AND id > ?
  AND EXISTS (SELECT 1 FROM chunk_ref JOIN record ON record.n = chunk_ref.record WHERE chunk_ref.chunk = chunk.n AND record.vid IS NOT NULL) ORDER BY id LIMIT ?`, after[:], max)
 		return err
 	})
@@ -167,24 +167,58 @@ func (s *Store) ChunksAcked(ctx context.Context, ids []record.ChunkID) error {
 }
 
 // ChunksLost notes that the cloud does not hold these chunks, so that those that
-// are here are offered again. It returns how many of these the cloud had
-// acknowledged. Not synced to flash: the cloud says so again.
-func (s *Store) ChunksLost(ctx context.Context, ids []record.ChunkID) (had int, err error) {
+// are here are offered again. It returns which of these the cloud had
+// acknowledged and a current version refers to: what only the history needs it
+// may drop. Not synced to flash: the cloud says so again.
+func (s *Store) ChunksLost(ctx context.Context, ids []record.ChunkID) (had []record.ChunkID, err error) {
 	err = s.write(ctx, true, func(t *tx) error {
-		had = 0
-		for i := range ids {
-			n, err := t.execCount("UPDATE chunk SET sent = 0 WHERE id = ? AND sent <> 0", ids[i][:])
+		had = nil
+		current := map[int64][]record.ChunkID{} // by row
+		for _, id := range ids {
+			n, err := t.execCount("UPDATE chunk SET sent = 0 WHERE id = ? AND sent <> 0", id[:])
+			needed := false
+			if err == nil && n > 0 {
+				needed, err = t.inVersion(id, current)
+			}
 			if err != nil {
 				return err
 			}
-			had += int(n)
+			if needed {
+				had = append(had, id)
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("note lost chunks: %w", err)
+		return nil, fmt.Errorf("note lost chunks: %w", err)
 	}
 	return had, nil
+}
+
+// inVersion reports whether a chunk belongs to the version of some record.
+// current keeps what was read for it.
+func (t *tx) inVersion(id record.ChunkID, current map[int64][]record.ChunkID) (bool, error) {
+	rows, err := t.rowsOf("WHERE r.n IN (SELECT f.record FROM chunk_ref f JOIN chunk c ON c.n = f.chunk WHERE c.id = ?)", id[:])
+	if err != nil {
+		return false, err
+	}
+	for _, r := range rows {
+		chunks, known := current[r.n]
+		if !known && r.vid != nil {
+			v, _, _, err := t.s.version(r)
+			if err != nil && !errors.Is(err, ErrDamaged) {
+				return false, err
+			}
+			if err == nil {
+				chunks = v.Chunks()
+			}
+			current[r.n] = chunks
+		}
+		if slices.Contains(chunks, id) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // dropChunks removes, at most max, chunks that nothing refers to.

@@ -2,8 +2,13 @@ package localstore
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"sidekeep/localstore/pim"
@@ -77,21 +82,62 @@ func TestChunksTravel(t *testing.T) {
 	}
 	// Lost by the cloud, which had one of these; another is not here.
 	for _, want := range []int{1, 0} {
-		if had, err := a.ChunksLost(t.Context(), []record.ChunkID{missing[0], {1}}); err != nil || had != want {
-			t.Errorf("%d lost chunks that the cloud had, %v, want %d", had, err, want)
+		if had, err := a.ChunksLost(t.Context(), []record.ChunkID{missing[0], {1}}); err != nil || len(had) != want {
+			t.Errorf("%d lost chunks that the cloud had, %v, want %d", len(had), err, want)
 		}
 	}
-	// Another cloud: offered again.
+	// Another cloud: offered again. What it lacks of the three that the last one had,
+	// and that a version needs, is lost.
 	must(t, a.ResetEpoch(t.Context(), Epoch{1}))
 	must(t, a.ResetEpoch(t.Context(), Epoch{1}))
 	if ids, _ := a.UnsentChunks(t.Context(), record.ChunkID{}, 10); len(ids) != 4 {
 		t.Errorf("%d offered to a new cloud", len(ids))
+	}
+	must(t, a.ChunksAcked(t.Context(), missing[1:2]))
+	if had, err := a.ChunksLost(t.Context(), append(missing[:1:1], missing[2:]...)); err != nil || !slices.Equal(had, missing[2:]) {
+		t.Errorf("%v of %v are told as lost: %v", had, missing[2:], err)
+	}
+	must(t, a.ChunksAcked(t.Context(), missing))
+	must(t, a.Put(t.Context(), record.Pictures, res[0].ID, rec.Fields[:1])) // the picture is in the history only
+	c.sync(t, a)
+	if had, err := a.ChunksLost(t.Context(), missing); err != nil || len(had) != 0 {
+		t.Errorf("%v are told as lost, and no version needs them: %v", had, err)
 	}
 	// A chunk that nothing refers to is not taken.
 	stray := noise(9, 9)
 	must(t, b.PutChunks(t.Context(), []Chunk{{testHasher{}.ChunkID(stray), stray}}))
 	if _, err := b.Chunk(t.Context(), testHasher{}.ChunkID(stray)); !errors.Is(err, ErrChunk) {
 		t.Errorf("stray chunk: %v", err)
+	}
+}
+
+// testdata/format5.db.gz is a store of format 5: a picture of three pieces, of
+// which the cloud has acknowledged two.
+func TestMigrateFormat5(t *testing.T) {
+	dir := t.TempDir()
+	in, err := os.Open("testdata/format5.db.gz")
+	must(t, err)
+	defer in.Close()
+	z, err := gzip.NewReader(in)
+	must(t, err)
+	b, err := io.ReadAll(z)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, FileName), b, 0o600))
+	wantShell(t, dir, "SELECT value FROM meta WHERE key = 'format'", "5")
+	s := openTest(t, dir, Options{})
+	verify(t, s)
+	wantShell(t, dir, "SELECT value FROM meta WHERE key = 'format'", fmt.Sprint(formatVersion))
+	claim(t, s)
+	for epoch, want := range []int{1, 3} { // 5 is the one it knows
+		must(t, s.ResetEpoch(t.Context(), Epoch{byte(5 + epoch)}))
+		if ids, err := s.UnsentChunks(t.Context(), record.ChunkID{}, 10); err != nil || len(ids) != want {
+			t.Errorf("%d pieces are offered, want %d: %v", len(ids), want, err)
+		}
+	}
+	ids, err := s.UnsentChunks(t.Context(), record.ChunkID{}, 10)
+	must(t, err)
+	if had, err := s.ChunksLost(t.Context(), ids); err != nil || len(had) != 2 {
+		t.Errorf("%d pieces are lost, 2 were acknowledged: %v", len(had), err)
 	}
 }
 

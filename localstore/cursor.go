@@ -50,7 +50,7 @@ func (s *Store) ResetEpoch(ctx context.Context, epoch Epoch) error {
 		return errors.Join(
 			t.setMeta(metaEpoch, epoch[:]),
 			t.exec("UPDATE cloud SET epoch = ?, seq = 0, count = NULL, sum = NULL, proven_epoch = NULL, head = NULL, proven_at = NULL", epoch[:]),
-			t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0"),
+			t.exec("UPDATE chunk SET sent = 2 WHERE sent = 1"),
 			t.exec("DELETE FROM meta WHERE key > 'restoring/' AND key < 'restoring0'"))
 	})
 	if err != nil {

@@ -228,7 +228,7 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had []Ref, err erro
 				continue
 			}
 			// A cloud that lost a version may have lost its chunks.
-			if err := t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0 AND n IN (SELECT chunk FROM chunk_ref WHERE record = ?)", r.n); err != nil {
+			if err := t.exec("UPDATE chunk SET sent = 2 WHERE sent = 1 AND n IN (SELECT chunk FROM chunk_ref WHERE record = ?)", r.n); err != nil {
 				return err
 			}
 			if held && !r.held.queued {

@@ -137,7 +137,7 @@ func (s *Store) OfferAgain(ctx context.Context) error {
 		return err
 	})
 	if err == nil && failed {
-		err = s.write(ctx, true, func(t *tx) error { return t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0") })
+		err = s.write(ctx, true, func(t *tx) error { return t.exec("UPDATE chunk SET sent = 2 WHERE sent = 1") })
 	}
 	if err != nil {
 		return fmt.Errorf("offer the pieces again: %w", err)
@@ -167,7 +167,7 @@ func (s *Store) PickSample(ctx context.Context) (p Sample, err error) {
 		if err := s.random(from[:]); err != nil {
 			return err
 		}
-		return t.exec("UPDATE chunk SET sent = 0 WHERE n IN (SELECT n FROM chunk WHERE sent = 1 AND size IS NOT NULL AND id >= ? ORDER BY id LIMIT ?)", from[:], sampleOffered)
+		return t.exec("UPDATE chunk SET sent = 2 WHERE n IN (SELECT n FROM chunk WHERE sent = 1 AND size IS NOT NULL AND id >= ? ORDER BY id LIMIT ?)", from[:], sampleOffered)
 	})
 	if err != nil {
 		return Sample{}, fmt.Errorf("choose a sample: %w", err)
@@ -336,7 +336,7 @@ func (s *Store) Sampled(ctx context.Context, read, missing Sample) error {
 		}
 		j.fail(missing, s.Now())
 		t.s.Log.Warn("the cloud does not give what it acknowledged", "missing", j.Missing)
-		return errors.Join(t.setSample(j), t.exec("UPDATE chunk SET sent = 0 WHERE sent <> 0"))
+		return errors.Join(t.setSample(j), t.exec("UPDATE chunk SET sent = 2 WHERE sent = 1"))
 	})
 	if err != nil {
 		return fmt.Errorf("keep the outcome of a sample: %w", err)

@@ -19,6 +19,7 @@ var lastFiles = [...]string{
 	3: "sql/009_history.sql",
 	4: "sql/010_imported_guards.sql",
 	5: "sql/011_witness.sql",
+	6: "sql/012_offered_again.sql",
 }
 
 // formatVersion is the format that this program writes. It only goes up.

@@ -160,7 +160,7 @@ func (c *session) cloudStates(st *Status) error {
 
 func (c *session) countBlobs(b *BlobStatus) error {
 	_, err := c.one([]any{&b.Chunks, &b.Missing, &b.Unsent, &b.Bytes}, `SELECT count(*), coalesce(sum(size IS NULL), 0),
- coalesce(sum(size IS NOT NULL AND sent = 0), 0), coalesce(sum(size), 0)
+ coalesce(sum(size IS NOT NULL AND sent <> 1), 0), coalesce(sum(size), 0)
  FROM chunk WHERE EXISTS (SELECT 1 FROM chunk_ref WHERE chunk_ref.chunk = chunk.n)`)
 	return err
 }

@@ -111,15 +111,18 @@ func (u *deviceUpload) needed(s *DeviceSession, need []record.ChunkID) {
 	for _, id := range need {
 		lacks[id] = true
 	}
-	var has []record.ChunkID
+	var has, lost []record.ChunkID
 	for _, id := range u.offer {
 		if lacks[id] {
-			u.queue = append(u.queue, id)
+			lost = append(lost, id)
 		} else {
 			has = append(has, id)
 		}
 	}
-	u.offer = nil
+	u.offer, u.queue = nil, append(u.queue, lost...)
+	if len(lost) > 0 { // the store knows which of them it ever had
+		s.do(StoreChunksLost{lost})
+	}
 	if len(has) > 0 {
 		s.do(StoreChunksAcked{has})
 		s.do(DeviceStateChanged{s.live})

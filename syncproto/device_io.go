@@ -180,8 +180,9 @@ type (
 	StoreLoad struct{ IDs []record.ChunkID }
 	// StoreChunksAcked notes that the cloud holds these chunks.
 	StoreChunksAcked struct{ IDs []record.ChunkID }
-	// StoreChunksLost notes that the cloud does not hold these chunks: those that
-	// are here are to be offered.
+	// StoreChunksLost notes that the cloud does not hold these chunks, as it said
+	// itself or when they were offered: those that are here are to be offered, and
+	// those that it had acknowledged are lost there.
 	StoreChunksLost struct{ IDs []record.ChunkID }
 	// StoreMissing lists chunks that records refer to and that are not here.
 	// Answered by LocalMissing.

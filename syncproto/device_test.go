@@ -293,7 +293,7 @@ func TestDeviceSendsNoStoredChunkTwice(t *testing.T) {
 	d.want(DeviceChanged{}, "StoreMint")
 	d.want(LocalMinted{Kind: record.Contacts, Own: sum(record.VersionID{15: 4})}, "StoreOffer")
 	d.want(LocalOffered{ids}, "send have")
-	d.want(DeviceReceived{&Need{ID: 2, Chunks: ids[1:]}}, "StoreChunksAcked, StoreLoad")
+	d.want(DeviceReceived{&Need{ID: 2, Chunks: ids[1:]}}, "StoreChunksLost, StoreChunksAcked, StoreLoad")
 	loaded := LocalLoaded{}
 	for _, id := range ids[1:] {
 		loaded.Chunks = append(loaded.Chunks, LoadedChunk{id, seal.Sealed{Header: []byte{1}, Body: []byte{1}}})

@@ -48,14 +48,27 @@ func TestOnlyWhatTheCloudHadIsSaidToBeLost(t *testing.T) {
 	a.set("ada", "NOTE", "newer")
 	a.set("bob", "NOTE", "newer")
 	a.sync()
-	cloud.Destroy()
+	cloud = cloud.Destroy()
 	a.sync()
 	if said := a.lost(); !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "lost 3 of contacts") }) {
 		t.Errorf("the cloud lost everything: %q", said)
 	}
 	b.sync()
+	if said := a.lost(); !slices.Contains(said, "the cloud had lost 5 pieces of pictures; it has acknowledged them again") {
+		t.Errorf("the cloud lost 5 pieces: %q", said)
+	}
 	if said := b.lost(); len(said) != 0 {
 		t.Errorf("b has older versions than the cloud, which lost nothing of that: %q", said)
+	}
+	same(t, a, b)
+
+	// A record goes, and its pieces with it.
+	cloud.Stop()
+	cloudSQL(t, cloud.Dir, "DELETE FROM version WHERE kind = 'pictures'", "DELETE FROM kind WHERE kind = 'pictures'", "DELETE FROM chunk WHERE chunk IN (SELECT chunk FROM chunk LIMIT 3)")
+	cloud = cloud.Restart()
+	b.sync()
+	if said := b.lost(); len(said) != 2 || !slices.Contains(said, "the cloud had lost 3 pieces of pictures; it has acknowledged them again") {
+		t.Errorf("the cloud lost a picture and 3 of its pieces: %q", said)
 	}
 	same(t, a, b)
 }
