@@ -251,10 +251,7 @@ func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	r := syncproto.LocalMinted{Kind: a.Kind}
 	for i := range out {
 		o := &out[i]
-		sealed, err := s.a.keys.SealVersion(o.Kind, o.ID, o.Version)
-		if err != nil {
-			return nil, fmt.Errorf("seal a version: %w", err)
-		}
+		sealed := s.a.keys.SealEncoded(o.Kind, o.ID, o.VersionID, o.Version, o.Encoded)
 		r.Versions = append(r.Versions, syncproto.MintedVersion{Ref: syncproto.NewRef(o.ID, o.VersionID), Order: o.Order, Sealed: sealed})
 	}
 	r.Own, err = store.Digest(s.local, a.Kind)

@@ -189,8 +189,12 @@ func (a *Agent) notify() {
 	}
 }
 
-// snapshotEvery is the shortest time between two snapshots for one watcher.
-const snapshotEvery = 100 * time.Millisecond
+// snapshotEvery is the shortest time between two snapshots for one watcher; and
+// so many times what a snapshot takes, for it counts all records.
+const (
+	snapshotEvery = 100 * time.Millisecond
+	snapshotShare = 20
+)
 
 // Watch calls each with a snapshot now and whenever something changed, until
 // ctx ends or each returns false. Changes that follow each other closely come
@@ -206,6 +210,7 @@ func (a *Agent) Watch(ctx context.Context, each func(Status) bool) error {
 		a.mu.Unlock()
 	}()
 	for {
+		began := time.Now()
 		s, err := a.snapshot(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -213,7 +218,8 @@ func (a *Agent) Watch(ctx context.Context, each func(Status) bool) error {
 		if err != nil {
 			return err
 		}
-		if !each(s) || !sleep(ctx, snapshotEvery) {
+		pause := max(snapshotEvery, snapshotShare*time.Since(began))
+		if !each(s) || !sleep(ctx, pause) {
 			return nil
 		}
 		select {

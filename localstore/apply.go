@@ -213,7 +213,7 @@ func (t *tx) rebase(r *row, v *record.Version, id record.VersionID) error {
 	if err := t.replaceVersion(r, v, id); err != nil {
 		return err
 	}
-	r.state, r.before, r.wasDeleted = state, &d, v.Dead()
+	r.state, r.before, r.wasDeleted, r.noRefs = state, &d, v.Dead(), false
 	return errors.Join(
 		t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", id[:], state, len(conflictKeys(r.kind, v, fields)), r.n),
 		t.exec("UPDATE dirty SET doc = ?, par = ?, raw = ?, deleted = ? WHERE n = ?", d.doc, text(d.par), d.raw, r.wasDeleted, r.n),

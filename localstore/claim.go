@@ -33,7 +33,7 @@ const (
 func (s *Store) BeginClaim(ctx context.Context) (c Claim, err error) {
 	s.claimed.Store(false)
 	s.sentMu.Lock()
-	s.sent = map[record.VersionID]uint64{}
+	s.sent = map[record.VersionID]sentVersion{}
 	s.sentMu.Unlock()
 	err = s.write(ctx, false, func(t *tx) error {
 		c, err = t.beginClaim()

@@ -103,29 +103,59 @@ func (d *document) lines(kind record.Kind) ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lines []line
-	seen := map[string]int{}
-	err = eachMember(d.doc, func(key string, value any) {
-		if value == nil || len(key) > record.KeyBytesMax || !documentKey(key) {
-			return
+	members, err := membersOf(d.doc)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]line, 0, len(members))
+	var places places
+	for _, m := range members {
+		if m.value == nil || len(m.key) > record.KeyBytesMax || !documentKey(m.key) {
+			continue
 		}
-		l := line{Field: record.Field{Key: key}, value: value}
-		if r, ok := raw[key]; ok {
-			if v, head := pim.Decode(kind, key, r.Line); head == heads[key] && sameValue(v, value) {
+		head := heads[m.key]
+		l := line{Field: record.Field{Key: m.key}, value: m.value}
+		if r, ok := raw[m.key]; ok {
+			if v, h := pim.Decode(kind, m.key, r.Line); h == head && sameValue(v, m.value) {
 				l.Line, l.Blob = r.Line, r.Blob
 			}
 		}
 		if l.Line == nil {
-			l.Line = encodeLine(kind, key, value, heads[key])
+			l.Line = encodeLine(kind, m.key, m.value, head)
 		}
-		if i, ok := seen[key]; ok {
+		if i := places.of(lines, m.key); i >= 0 {
 			lines[i] = l
-			return
+			continue
 		}
-		seen[key] = len(lines)
 		lines = append(lines, l)
-	})
-	return lines, err
+	}
+	return lines, nil
+}
+
+// places finds a key among lines; a map helps where there are many.
+type places map[string]int
+
+const fewLines = 32
+
+func (p *places) of(lines []line, key string) int {
+	if len(lines) < fewLines {
+		for i := range lines {
+			if lines[i].Key == key {
+				return i
+			}
+		}
+		return -1
+	}
+	if *p == nil {
+		*p = make(places, 2*len(lines))
+	}
+	for i := len(*p); i < len(lines); i++ {
+		(*p)[lines[i].Key] = i
+	}
+	if i, ok := (*p)[key]; ok {
+		return i
+	}
+	return -1
 }
 
 // encodeLine makes the line of a value that has no raw line. A value that a
@@ -161,13 +191,17 @@ func (d *document) heads() (map[string]string, error) {
 	if d.par == "" {
 		return nil, nil
 	}
-	heads := map[string]string{}
-	err := eachMember(d.par, func(key string, value any) {
-		if s, ok := value.(string); ok {
-			heads[key] = s
+	members, err := membersOf(d.par)
+	if err != nil {
+		return nil, err
+	}
+	heads := make(map[string]string, len(members))
+	for _, m := range members {
+		if s, ok := m.value.(string); ok {
+			heads[m.key] = s
 		}
-	})
-	return heads, err
+	}
+	return heads, nil
 }
 
 func (d *document) fields(kind record.Kind) ([]record.Field, error) {
@@ -210,102 +244,6 @@ func sameValue(a, b any) bool {
 		return true
 	}
 	return false
-}
-
-// eachMember calls visit for each member of the JSON object text, in order.
-// Values are strings, []any of values, or nil for null; numbers and booleans
-// become their text, objects their JSON.
-func eachMember(text string, visit func(key string, value any)) error {
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
-		return fmt.Errorf("a document is not a JSON object: %w", ErrDamaged)
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return fmt.Errorf("a document is not JSON: %w", ErrDamaged)
-		}
-		var v any
-		if err := dec.Decode(&v); err != nil {
-			return fmt.Errorf("a document is not JSON: %w", ErrDamaged)
-		}
-		visit(key.(string), plain(v))
-	}
-	return nil
-}
-
-func plain(v any) any {
-	switch v := v.(type) {
-	case nil, string:
-		return v
-	case []any:
-		for i := range v {
-			if v[i] = plain(v[i]); v[i] == nil {
-				v[i] = ""
-			}
-		}
-		return v
-	case json.Number:
-		return v.String()
-	}
-	b, _ := json.Marshal(v)
-	return string(b)
-}
-
-func appendValue(b []byte, v any) ([]byte, error) {
-	switch v := v.(type) {
-	case string:
-		return appendString(b, v), nil
-	case []any:
-		b = append(b, '[')
-		for i := range v {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			var err error
-			if b, err = appendValue(b, v[i]); err != nil {
-				return nil, err
-			}
-		}
-		return append(b, ']'), nil
-	case []string:
-		list := make([]any, len(v))
-		for i := range v {
-			list[i] = v[i]
-		}
-		return appendValue(b, list)
-	}
-	return nil, fmt.Errorf("a value of type %T can not stand in a document", v)
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendString appends s as a JSON string (RFC 8259 section 7), escaping only what must be.
-func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return append(append(b, s[start:]...), '"')
 }
 
 // The raw column: entries of

@@ -126,7 +126,7 @@ func (t *tx) setAside(r *row, own, h *record.Version, loss int, in *Incoming, me
 	if err := t.digestRow(r, t.digestRemove); err != nil {
 		return err
 	}
-	r.held = next
+	r.held, r.noRefs = next, false
 	t.saw(h.Vector)
 	err = errors.Join(
 		t.exec("INSERT OR REPLACE INTO held (n, kind, id, vid, version, over, state, loss, acked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

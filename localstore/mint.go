@@ -148,7 +148,8 @@ func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRe
 	}
 	size, held := 0, false
 	for minted, last := 0, int64(0); minted < maxRecords-queued && size <= maxBytes; {
-		rows, err := t.rowsOf("WHERE d.kind = ? AND d.n > ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), last, min(mintPage, maxRecords-queued-minted))
+		// The plus keeps it from the index on kind, which would sort all of them for each page.
+		rows, err := t.rowsOf("WHERE +d.kind = ? AND d.n > ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), last, min(mintPage, maxRecords-queued-minted))
 		if err != nil {
 			return nil, err
 		}
@@ -235,7 +236,7 @@ func (t *tx) minted(r *row) (o Outgoing, size int, err error) {
 	if r.queued {
 		acked = r.acked
 	}
-	o = Outgoing{Kind: r.kind, ID: r.id, VersionID: t.s.hash.VersionID(r.kind, r.id, encoded), Version: next}
+	o = Outgoing{Kind: r.kind, ID: r.id, VersionID: t.s.hash.VersionID(r.kind, r.id, encoded), Version: next, Encoded: encoded, row: r.n}
 	if err := t.versioned(r, next, o.VersionID); err != nil {
 		return o, 0, err
 	}
@@ -275,6 +276,13 @@ const posStep = 8
 // their value is the same. When a key of a merge unit is edited, all are:
 // unchanged ones are written again, and those that are not shown are removed.
 func diff(kind record.Kind, v *record.Version, before, after []record.Field, keys []string) []record.Edit {
+	if len(v.Fields)+len(before) == 0 { // a new record
+		edits := make([]record.Edit, len(after))
+		for i, pos := range positions(v, after) {
+			edits[i] = record.Edit{Key: after[i].Key, Line: after[i].Line, Blob: after[i].Blob, Pos: pos}
+		}
+		return edits
+	}
 	old := make(map[string]*record.Field, len(before))
 	for i := range before {
 		old[before[i].Key] = &before[i]

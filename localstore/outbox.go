@@ -95,20 +95,25 @@ func (s *Store) goesOut(c *session, out []Outgoing) error {
 	defer s.sentMu.Unlock()
 	for i := range out {
 		if c := out[i].Version.Vector[own]; c > 0 && !out[i].held {
-			s.sent[out[i].VersionID] = c
+			s.sent[out[i].VersionID] = sentVersion{c, out[i].row}
 		}
 	}
 	return nil
 }
 
-// acknowledged gives the highest own counter of a version that was pushed, 0 if
-// it is not known.
-func (s *Store) acknowledged(id record.VersionID) uint64 {
+// sentVersion is a version that was given out to be pushed.
+type sentVersion struct {
+	counter uint64 // highest own one in it
+	row     int64  // of table record; 0: not known
+}
+
+// acknowledged gives what is known of a version that was pushed.
+func (s *Store) acknowledged(id record.VersionID) sentVersion {
 	s.sentMu.Lock()
 	defer s.sentMu.Unlock()
-	c := s.sent[id]
+	v := s.sent[id]
 	delete(s.sent, id)
-	return c
+	return v
 }
 
 func (s *Store) outgoingRow(c *session, n int64, held bool) (Outgoing, int, error) {
@@ -125,7 +130,7 @@ func (s *Store) outgoingRow(c *session, n int64, held bool) (Outgoing, int, erro
 		if err != nil {
 			return Outgoing{}, 0, err
 		}
-		return Outgoing{Kind: r.kind, ID: r.id, VersionID: r.held.vid, Version: v}, len(r.held.encoded), nil
+		return Outgoing{Kind: r.kind, ID: r.id, VersionID: r.held.vid, Version: v, Encoded: r.held.encoded}, len(r.held.encoded), nil
 	}
 	return s.outgoingOf(r)
 }
@@ -135,7 +140,7 @@ func (s *Store) outgoingOf(r *row) (Outgoing, int, error) {
 	if err != nil {
 		return Outgoing{}, 0, err
 	}
-	return Outgoing{Kind: r.kind, ID: r.id, VersionID: *r.vid, Version: v}, len(encoded), nil
+	return Outgoing{Kind: r.kind, ID: r.id, VersionID: *r.vid, Version: v, Encoded: encoded, row: r.n}, len(encoded), nil
 }
 
 // Version returns the current minted version of a record, or ErrNotFound. A
@@ -167,16 +172,26 @@ func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 			return err
 		}
 		for _, ref := range refs {
-			id := ref.ID.String()
 			if statements[ref.VersionID] {
 				if err := t.exec("UPDATE witness SET ord = NULL WHERE vid = ?", ref.VersionID[:]); err != nil {
 					return err
 				}
 				continue
 			}
+			sent := s.acknowledged(ref.VersionID)
+			if sent.row != 0 { // nearly always it is still the one that waits
+				n, err := t.execCount("DELETE FROM outbox WHERE n = ?1 AND EXISTS (SELECT 1 FROM record WHERE n = ?1 AND vid = ?2)", sent.row, ref.VersionID[:])
+				if err != nil {
+					return err
+				}
+				if n > 0 {
+					continue
+				}
+			}
+			id := ref.ID.String()
 			err := errors.Join(
 				// A newer one may wait in its place: of its dots the cloud has these now (C5).
-				t.exec("UPDATE outbox SET acked = ?1 WHERE acked < ?1 AND n = (SELECT n FROM record WHERE id = ?2)", int64(s.acknowledged(ref.VersionID)), id),
+				t.exec("UPDATE outbox SET acked = ?1 WHERE acked < ?1 AND n = (SELECT n FROM record WHERE id = ?2)", int64(sent.counter), id),
 				t.exec("DELETE FROM outbox WHERE n = (SELECT n FROM record WHERE id = ? AND vid = ?)", id, ref.VersionID[:]),
 				t.exec("UPDATE held SET ord = NULL WHERE ord IS NOT NULL AND n = (SELECT n FROM record WHERE id = ?) AND vid = ?", id, ref.VersionID[:]))
 			if err != nil {

@@ -42,7 +42,7 @@ func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
 	if err != nil {
 		return fmt.Errorf("store record %s: %w", r.id, err)
 	}
-	r.document, r.deleted, r.trashed = d, deleted, trashed
+	r.document, r.deleted, r.trashed, r.noRefs = d, deleted, trashed, false
 	return errors.Join(t.phones(r, c.Digits), t.addRefs(r.n, chunksOf(fields)), t.text(r, c))
 }
 
@@ -61,8 +61,9 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 	if err != nil {
 		return err
 	}
-	known := r.n != 0 && d.doc == r.doc && d.par == r.par && deleted == r.deleted
-	if known {
+	fresh := r.n == 0
+	known := !fresh && d.doc == r.doc && d.par == r.par && deleted == r.deleted
+	if known && !r.filled {
 		was, err := t.execCount("UPDATE stale SET columns = 0 WHERE n = ? AND columns = 1", r.n)
 		if err != nil {
 			return err
@@ -73,7 +74,7 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 	if known && bytes.Equal(d.raw, r.raw) && trashed == r.trashed {
 		// As after an import: no index has to be touched.
 		err = t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", next[:], state, conflicts, r.n)
-	} else if c = pim.ColumnsOf(r.kind, fields); r.n == 0 {
+	} else if c = pim.ColumnsOf(r.kind, fields); fresh {
 		r.n, err = t.insert(`INSERT INTO record (id, kind, deleted, doc, par, raw, vid, state, conflicts, trashed, title, sort, start_utc, end_utc, due_utc)
  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.id.String(), string(r.kind), deleted, d.doc, text(d.par), d.raw, next[:], state, conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due))
@@ -98,8 +99,14 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 	if r.held != nil {
 		refs = append(refs, r.held.v.Chunks()...)
 	}
-	if err := t.setRefs(r.n, refs); err != nil || known {
-		return err
+	if len(refs) > 0 || !fresh && !r.noRefs {
+		if err := t.setRefs(r.n, refs); err != nil {
+			return err
+		}
+		r.noRefs = false
+	}
+	if known {
+		return nil
 	}
 	return errors.Join(t.phones(r, c.Digits), t.text(r, c))
 }

@@ -31,6 +31,9 @@ type row struct {
 	acked  uint64 // of a queued one: highest own counter that the cloud has
 
 	held *heldRow // an incoming loss that is set aside; nil if there is none
+
+	filled bool // the agent's columns are known to be as the document
+	noRefs bool // it is known to refer to no chunk
 }
 
 // States of dirty.hold.
@@ -42,7 +45,8 @@ const (
 
 const rowColumns = `r.n, r.id, r.kind, r.deleted, r.doc, r.par, r.raw, r.vid, r.state, r.trashed, r.conflicts,
  d.n IS NOT NULL, d.doc, d.par, d.raw, coalesce(d.deleted, 0), d.keys, coalesce(d.hold, 0), o.n IS NOT NULL, coalesce(o.acked, 0),
- h.vid, h.version, coalesce(h.over, 0), coalesce(h.state, 0), coalesce(h.loss, 0), h.ord IS NOT NULL, coalesce(h.acked, 0)
+ h.vid, h.version, coalesce(h.over, 0), coalesce(h.state, 0), coalesce(h.loss, 0), h.ord IS NOT NULL, coalesce(h.acked, 0),
+ NOT EXISTS (SELECT 1 FROM stale WHERE n = r.n AND columns = 1), NOT EXISTS (SELECT 1 FROM chunk_ref WHERE record = r.n)
  FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN outbox o ON o.n = r.n LEFT JOIN held h ON h.n = r.n`
 
 func scanRow(scan func(...any) error) (*row, error) {
@@ -59,7 +63,7 @@ func scanRow(scan func(...any) error) (*row, error) {
 	)
 	err := scan(&r.n, &id, &r.kind, &r.deleted, &r.doc, &par, &r.raw, &vid, &r.state, &r.trashed, &r.conflicts,
 		&r.dirty, &bDoc, &bPar, &bRaw, &r.wasDeleted, &keys, &r.hold, &r.queued, &acked,
-		&hVid, &h.encoded, &h.over, &h.state, &h.loss, &h.queued, &hAcked)
+		&hVid, &h.encoded, &h.over, &h.state, &h.loss, &h.queued, &hAcked, &r.filled, &r.noRefs)
 	if err != nil {
 		return nil, err
 	}

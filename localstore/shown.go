@@ -106,7 +106,13 @@ func conflictKeys(kind record.Kind, v *record.Version, fields []record.Field) []
 			keys = append(keys, k)
 		}
 	}
-	if len(fields) == len(v.Keys()) {
+	all := 0
+	for k := range v.Fields {
+		if record.IsFieldKey(k) {
+			all++
+		}
+	}
+	if len(fields) == all {
 		return keys
 	}
 	in := make(map[string]bool, len(fields)+len(keys))

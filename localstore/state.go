@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 
 	"sidekeep/localstore/record"
@@ -28,28 +27,60 @@ const (
 
 // encodeState gives the state of v beside a document that shows these fields.
 func encodeState(v *record.Version, shown []record.Field) []byte {
-	inDocument := make(map[string]*record.Field, len(shown))
-	for i := range shown {
-		inDocument[shown[i].Key] = &shown[i]
-	}
+	inDocument := fieldsByKey(shown)
 	replicas := v.Vector.Replicas()
-	index := make(map[record.ReplicaID]uint64, len(replicas))
-	for i, r := range replicas {
-		index[r] = uint64(i)
-	}
 	b := append(make([]byte, 0, 256), stateFormat)
 	b = appendVector(b, v.Vector)
 	b = binary.AppendUvarint(b, uint64(len(v.Fields)))
-	for _, k := range slices.Sorted(maps.Keys(v.Fields)) {
+	keys := make([]string, 0, len(v.Fields))
+	for k := range v.Fields {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
 		es := v.Fields[k]
 		b = binary.AppendUvarint(b, uint64(len(k)))
 		b = append(b, k...)
 		b = binary.AppendUvarint(b, uint64(len(es)))
+		field := inDocument.get(k)
 		for i := range es {
-			b = appendEntry(b, &es[i], index[es[i].Dot.Replica], inDocument[k])
+			replica, _ := slices.BinarySearchFunc(replicas, es[i].Dot.Replica, record.ReplicaID.Compare)
+			b = appendEntry(b, &es[i], uint64(replica), field)
 		}
 	}
 	return b
+}
+
+// fieldIndex finds fields by their keys.
+type fieldIndex struct {
+	fields []record.Field
+	byKey  map[string]*record.Field // nil while they are few
+}
+
+const fewFields = 24
+
+func fieldsByKey(fields []record.Field) fieldIndex {
+	x := fieldIndex{fields: fields}
+	if len(fields) > fewFields {
+		x.byKey = make(map[string]*record.Field, len(fields))
+		for i := range fields {
+			x.byKey[fields[i].Key] = &fields[i]
+		}
+	}
+	return x
+}
+
+// get returns nil for a key that no field has.
+func (x *fieldIndex) get(key string) *record.Field {
+	if x.byKey != nil {
+		return x.byKey[key]
+	}
+	for i := len(x.fields) - 1; i >= 0; i-- {
+		if x.fields[i].Key == key {
+			return &x.fields[i]
+		}
+	}
+	return nil
 }
 
 func appendEntry(b []byte, e *record.Entry, replica uint64, shown *record.Field) []byte {
@@ -89,10 +120,7 @@ func appendVector(b []byte, v record.Vector) []byte {
 
 // decodeState gives the version of a state and the fields of its document.
 func decodeState(b []byte, fields []record.Field) (*record.Version, error) {
-	inDocument := make(map[string]*record.Field, len(fields))
-	for i := range fields {
-		inDocument[fields[i].Key] = &fields[i]
-	}
+	inDocument := fieldsByKey(fields)
 	p := parser{b: b}
 	if f := p.take(1); p.bad || f[0] != stateFormat {
 		return nil, fmt.Errorf("column state has an unknown form: %w", ErrDamaged)
@@ -103,10 +131,11 @@ func decodeState(b []byte, fields []record.Field) (*record.Version, error) {
 	v.Fields = make(map[string][]record.Entry, min(n, uint64(len(p.b))))
 	for ; n > 0 && !p.bad; n-- {
 		key := string(p.bytes())
+		field := inDocument.get(key)
 		m := p.number()
 		es := make([]record.Entry, 0, min(m, uint64(len(p.b))))
 		for ; m > 0 && !p.bad; m-- {
-			es = append(es, p.entry(replicas, inDocument[key]))
+			es = append(es, p.entry(replicas, field))
 		}
 		v.Fields[key] = es
 	}

@@ -68,10 +68,14 @@ func (s *Store) walBytes() int64 {
 	return fi.Size()
 }
 
+// kindsOfRecords is a subquery that gives the kinds that have records, and NULL: a
+// loose index scan, one step for each kind, not for each record.
+const kindsOfRecords = `(WITH RECURSIVE k(kind) AS (SELECT min(kind) FROM record UNION ALL SELECT (SELECT min(kind) FROM record WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL)
+ SELECT kind FROM k)`
+
 // kinds returns the kinds that have records, and the five known ones, in order of priority.
 func (c *session) kinds() ([]record.Kind, error) {
 	kinds := slices.Clone(record.Kinds[:])
-	// A loose index scan: one step for each kind, not for each record.
 	err := c.each(func(scan func(...any) error) error {
 		var k record.Kind
 		if err := scan(&k); err != nil {
@@ -81,8 +85,7 @@ func (c *session) kinds() ([]record.Kind, error) {
 			kinds = append(kinds, k)
 		}
 		return nil
-	}, `WITH RECURSIVE k(kind) AS (SELECT min(kind) FROM record UNION ALL SELECT (SELECT min(kind) FROM record WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL)
- SELECT kind FROM k WHERE kind IS NOT NULL UNION SELECT kind FROM cloud`)
+	}, "SELECT kind FROM "+kindsOfRecords+" WHERE kind IS NOT NULL UNION SELECT kind FROM cloud")
 	kinds = slices.DeleteFunc(kinds, func(k record.Kind) bool { return k == record.Witness })
 	slices.SortStableFunc(kinds, func(a, b record.Kind) int {
 		return cmp.Or(cmp.Compare(a.Priority(), b.Priority()), cmp.Compare(a, b))
@@ -95,13 +98,14 @@ func (c *session) countRecords(st *Status) error {
 		query string
 		set   func(*KindStatus, int)
 	}{
-		{"SELECT kind, count(*) FROM record WHERE deleted = 0 GROUP BY kind", func(k *KindStatus, n int) { k.Live = n }},
-		{"SELECT kind, count(*) FROM record WHERE deleted = 1 GROUP BY kind", func(k *KindStatus, n int) { k.Deleted = n }},
+		{"SELECT kind, count(*) FROM record GROUP BY kind", func(k *KindStatus, n int) { k.Live = n }},
+		{"SELECT kind, count(*) FROM record INDEXED BY record_list WHERE kind IN " + kindsOfRecords + " AND deleted = 1 GROUP BY kind", func(k *KindStatus, n int) { k.Deleted, k.Live = n, k.Live-n }},
 		{"SELECT kind, count(*) FROM record WHERE conflicts > 0 AND deleted = 0 GROUP BY kind", func(k *KindStatus, n int) { k.Conflicts = n }},
 		{"SELECT kind, count(*) FROM (SELECT n, kind FROM dirty WHERE hold = 1 UNION SELECT n, kind FROM held WHERE state = 1) GROUP BY kind", func(k *KindStatus, n int) { k.Held = n }},
 		{"SELECT kind, count(*) FROM held WHERE state = 1 GROUP BY kind", func(k *KindStatus, n int) { k.HeldIn = n }},
-		{`SELECT kind, count(*) FROM (SELECT n, kind FROM outbox UNION SELECT n, kind FROM held WHERE state > 1 OR ord IS NOT NULL UNION
- SELECT d.n, d.kind FROM dirty d JOIN record r ON r.n = d.n WHERE NOT (r.vid IS NULL AND r.deleted)) GROUP BY kind`, func(k *KindStatus, n int) { k.Unsynced = n }},
+		{"SELECT kind, count(*) FROM (SELECT n, kind FROM outbox UNION SELECT n, kind FROM held WHERE state > 1 OR ord IS NOT NULL UNION" +
+			" SELECT n, kind FROM dirty WHERE n NOT IN (SELECT n FROM record INDEXED BY record_list WHERE kind IN " + kindsOfRecords + " AND deleted = 1 AND vid IS NULL))" +
+			" GROUP BY kind", func(k *KindStatus, n int) { k.Unsynced = n }},
 	} {
 		err := c.each(func(scan func(...any) error) error {
 			var kind record.Kind

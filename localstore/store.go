@@ -113,7 +113,7 @@ type Store struct {
 	historyBytes int64
 
 	sentMu sync.Mutex
-	sent   map[record.VersionID]uint64 // highest own counter of versions that were given out to be pushed; until acknowledged
+	sent   map[record.VersionID]sentVersion // versions that were given out to be pushed; until acknowledged
 
 	claimed atomic.Bool // the session's claim was accepted: minting is allowed
 
@@ -145,7 +145,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		path:        filepath.Join(dir, FileName),
 		writing:     make(chan struct{}, 1),
 		readerSlots: make(chan struct{}, readersMax),
-		sent:        map[record.VersionID]uint64{},
+		sent:        map[record.VersionID]sentVersion{},
 		idleReaders: make(chan *session, readersMax),
 		wake:        make(chan struct{}, 1),
 		ownClock:    ownClock,

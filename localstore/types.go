@@ -65,9 +65,11 @@ type Outgoing struct {
 	ID        record.ID
 	VersionID record.VersionID
 	Version   *record.Version
-	Order     int64 // place in the outbox; pass the last one to Mint to continue after it
+	Encoded   []byte // the canonical encoding of Version
+	Order     int64  // place in the outbox; pass the last one to Mint to continue after it
 
-	held bool // it is held, not the record's own
+	row  int64 // of table record
+	held bool  // it is held, not the record's own
 }
 
 // Incoming is a version that came from the cloud and opened under the account's keys.

@@ -319,7 +319,7 @@ func (s *Store) outgoingWitnesses(ctx context.Context, after int64, maxRecords i
 			if !r.ord.Valid || r.ord.Int64 <= after || s.decodeWitness(r) != nil {
 				continue
 			}
-			out = append(out, Outgoing{Kind: record.Witness, ID: r.id, VersionID: r.vid, Version: r.v, Order: r.ord.Int64})
+			out = append(out, Outgoing{Kind: record.Witness, ID: r.id, VersionID: r.vid, Version: r.v, Encoded: r.encoded, Order: r.ord.Int64})
 		}
 		return nil
 	})

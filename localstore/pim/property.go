@@ -35,37 +35,39 @@ func valueColon(line []byte) int {
 			fallthrough
 		case c == ':':
 			if !quoted {
-				return nameOK(line, i)
+				return namedColon(line, i)
 			}
 		case c == '\n': // a soft break: the head ended before
-			return nameOK(line, first)
+			return namedColon(line, first)
 		}
 	}
 	if !quoted { // the only colons stand inside closed quotes
 		return -1
 	}
-	return nameOK(line, first)
+	return namedColon(line, first)
 }
 
-// nameOK returns colon if what stands before it begins with something that can
-// be a property name, else -1.
-func nameOK(line []byte, colon int) int {
+// namedColon returns colon if what stands before it begins with something that
+// can be a property name, else -1.
+func namedColon(line []byte, colon int) int {
 	if colon <= 0 {
 		return -1
 	}
-	name := line[:colon]
-	if i := bytes.IndexByte(name, ';'); i >= 0 {
-		name = name[:i]
-	}
-	if len(name) == 0 || len(name) > 255 {
+	name, _, _ := bytes.Cut(line[:colon], []byte(";"))
+	if !nameOK(name) {
 		return -1
 	}
-	for _, c := range name {
-		if c <= ' ' && c != ' ' || c == '"' || c == '=' || c == '\\' || c == ',' || c == 0x7f {
-			return -1
+	return colon
+}
+
+// nameOK reports whether name, with its group, can be that of a property.
+func nameOK[T string | []byte](name T) bool {
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c == '"' || c == '=' || c == '\\' || c == ',' || c == 0x7f {
+			return false
 		}
 	}
-	return colon
+	return len(name) > 0 && len(name) <= 255
 }
 
 // isName reports whether s is a name as the RFCs have it.

@@ -37,18 +37,36 @@ func unescapeText(s string) string {
 	return string(b)
 }
 
-var (
-	lineEnds     = strings.NewReplacer("\r\n", "\n", "\r", "\n")
-	textEscaper  = strings.NewReplacer(`\`, `\\`, "\n", `\n`, ",", `\,`, ";", `\;`)
-	looseEscaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
-)
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // escapeText writes a TEXT value.
-func escapeText(s string) string { return textEscaper.Replace(lineEnds.Replace(s)) }
+func escapeText(s string) string { return backslash(s, "\r\n\\,;") }
 
 // escapeLoose escapes only what no value may hold raw, for values whose commas
 // and semicolons have a meaning of their own.
-func escapeLoose(s string) string { return looseEscaper.Replace(lineEnds.Replace(s)) }
+func escapeLoose(s string) string { return backslash(s, "\r\n\\") }
+
+// backslash puts a backslash before each byte of special that s has. Of a new line
+// however it is written it makes \n.
+func backslash(s, special string) string {
+	first := strings.IndexAny(s, special)
+	if first < 0 {
+		return s
+	}
+	b := append(make([]byte, 0, len(s)+16), s[:first]...)
+	for i := first; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\r' && i+1 < len(s) && s[i+1] == '\n':
+		case c == '\r', c == '\n':
+			b = append(b, '\\', 'n')
+		case strings.IndexByte(special, c) >= 0:
+			b = append(b, '\\', c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
 
 // splitEscaped divides s at each sep that no backslash precedes.
 func splitEscaped(s string, sep byte) []string {

@@ -64,10 +64,18 @@ func Decode(kind record.Kind, key string, line []byte) (value any, head string) 
 	if colon < 0 || name == leafLine || strings.HasPrefix(leaf, zonePrefix) {
 		return toUTF8(line, ""), ""
 	}
-	if head = string(line[:colon]); head == name {
+	t, rest := typeOf(kind, name), line[colon+1:]
+	if string(line[:colon]) == name && plainHead(name) {
+		return decodeValue(t, property{}, rest), ""
+	}
+	if head = string(line[:colon]); plainHead(head) {
+		return decodeValue(t, property{}, rest), head
+	}
+	value = decodeValue(t, parseHead(head), rest)
+	if head == name {
 		head = ""
 	}
-	return decodeValue(typeOf(kind, name), parseHead(string(line[:colon])), line[colon+1:]), toUTF8([]byte(head), "")
+	return value, toUTF8([]byte(head), "")
 }
 
 // decodeValue decodes the bytes after the colon.
@@ -161,15 +169,44 @@ func Encode(kind record.Kind, key string, value any, head string) ([]byte, error
 	if head == "" {
 		head = name
 	}
+	t := typeOf(kind, name)
+	if plainHead(head) {
+		s, err := encodeValue(t, value, false)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %s", ErrValue, name, err)
+		}
+		line := make([]byte, 0, len(head)+1+len(s))
+		return append(append(append(line, head...), ':'), s...), nil
+	}
 	if !headOK(head) {
 		return nil, fmt.Errorf("%w: the name or parameters of %s are malformed", ErrValue, name)
 	}
-	return encodeLine(typeOf(kind, name), head, value)
+	return encodeLine(t, head, value)
 }
 
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	return strings.TrimSuffix(s, "\r")
+}
+
+// plainHead reports whether head may begin a line and says nothing of how the
+// value is written: it is ASCII, quotes nothing, and names neither an encoding
+// nor a charset. Nearly all heads are so, and need not be taken apart.
+func plainHead(head string) bool {
+	for i := 0; i < len(head); i++ {
+		switch c := head[i]; {
+		case c < ' ' || c >= 0x7f || c == '"' || c == ':':
+			return false
+		case c|0x20 == 'c' && hasWord(head[i:], "CHARSET"), c|0x20 == 'q' && hasWord(head[i:], "QUOTED"):
+			return false
+		}
+	}
+	name, _, _ := strings.Cut(head, ";")
+	return nameOK(name)
+}
+
+func hasWord(s, word string) bool {
+	return len(s) >= len(word) && strings.EqualFold(s[:len(word)], word)
 }
 
 // headOK reports whether a line may begin with head and a colon.

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -187,17 +188,14 @@ func hasSeen(key string) bool { return key == KeyDeleted || key == KeyPurged }
 
 // checkInvariants checks what Version promises.
 func checkInvariants(v *Version) error {
-	dots := make(map[Dot]struct{}, len(v.Fields))
+	dots := make([]Dot, 0, len(v.Fields)+8)
 	for k, es := range v.Fields {
 		if len(es) == 0 {
 			return fmt.Errorf("%w: a key without an entry", errInvariant)
 		}
 		for i := range es {
 			e := &es[i]
-			if _, twice := dots[e.Dot]; twice {
-				return fmt.Errorf("%w: one dot for two entries", errInvariant)
-			}
-			dots[e.Dot] = struct{}{}
+			dots = append(dots, e.Dot)
 			switch {
 			case e.Dot.Counter == 0 || !v.Vector.Covers(e.Dot) || !v.Vector.Includes(e.Seen):
 				return fmt.Errorf("%w: a dot outside the vector", errInvariant)
@@ -207,6 +205,10 @@ func checkInvariants(v *Version) error {
 				return fmt.Errorf("%w: a seen vector on the wrong key", errInvariant)
 			}
 		}
+	}
+	slices.SortFunc(dots, Dot.Compare)
+	if len(slices.Compact(dots)) < len(dots) {
+		return fmt.Errorf("%w: one dot for two entries", errInvariant)
 	}
 	return nil
 }
@@ -247,21 +249,25 @@ func checkLimits(v *Version) error {
 // orderedKeys returns the keys that want accepts in the order of the record's
 // lines: by position of the last entry, then key.
 func (v *Version) orderedKeys(want func(string) bool) []string {
-	keys := make([]string, 0, len(v.Fields))
-	for k := range v.Fields {
+	type placed struct {
+		pos uint32
+		key string
+	}
+	places := make([]placed, 0, len(v.Fields))
+	for k, es := range v.Fields {
 		if want(k) {
-			keys = append(keys, k)
+			places = append(places, placed{es[len(es)-1].Pos, k})
 		}
 	}
-	slices.SortFunc(keys, func(a, b string) int {
-		x, y := v.Fields[a], v.Fields[b]
-		if p, q := x[len(x)-1].Pos, y[len(y)-1].Pos; p != q {
-			if p < q {
-				return -1
-			}
-			return 1
+	slices.SortFunc(places, func(a, b placed) int {
+		if a.pos != b.pos {
+			return cmp.Compare(a.pos, b.pos)
 		}
-		return strings.Compare(a, b)
+		return strings.Compare(a.key, b.key)
 	})
+	keys := make([]string, len(places))
+	for i := range places {
+		keys[i] = places[i].key
+	}
 	return keys
 }

@@ -76,7 +76,12 @@ func (v Vector) Add(d Dot) {
 
 // Replicas returns the replica ids in byte order.
 func (v Vector) Replicas() []ReplicaID {
-	return slices.SortedFunc(maps.Keys(v), ReplicaID.Compare)
+	replicas := make([]ReplicaID, 0, len(v))
+	for r := range v {
+		replicas = append(replicas, r)
+	}
+	slices.SortFunc(replicas, ReplicaID.Compare)
+	return replicas
 }
 
 // VectorError says that a version must not be pushed: its vector claims writes

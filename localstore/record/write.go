@@ -21,7 +21,8 @@ type Edit struct {
 // reserved key changes nothing: no document of a person has one.
 func Set(v *Version, edits []Edit, m Minter) *Version {
 	n := v.Clone()
-	for _, e := range edits {
+	entries := make([]Entry, len(edits)) // one piece of memory for all
+	for i, e := range edits {
 		if !IsFieldKey(e.Key) {
 			continue
 		}
@@ -31,7 +32,8 @@ func Set(v *Version, edits []Edit, m Minter) *Version {
 			delete(n.Fields, e.Key)
 			continue
 		}
-		n.Fields[e.Key] = []Entry{{Dot: d, Pos: e.Pos, Line: e.Line, Blob: e.Blob}}
+		entries[i] = Entry{Dot: d, Pos: e.Pos, Line: e.Line, Blob: e.Blob}
+		n.Fields[e.Key] = entries[i : i+1 : i+1]
 	}
 	revive(n, m)
 	return n

@@ -33,7 +33,12 @@ func (k *Keys) SealVersion(kind record.Kind, id record.ID, v *record.Version) (S
 	if err != nil {
 		return Sealed{}, fmt.Errorf("seal version of %s: %w", id, err)
 	}
-	h := Header{Format: FormatVersion, Kind: kind, ID: id, VersionID: k.VersionID(kind, id, encoded), Vector: v.Vector, Chunks: v.Chunks()}
+	return k.SealEncoded(kind, id, k.VersionID(kind, id, encoded), v, encoded), nil
+}
+
+// SealEncoded is SealVersion for who has the canonical encoding of v, and its id, already.
+func (k *Keys) SealEncoded(kind record.Kind, id record.ID, version record.VersionID, v *record.Version, encoded []byte) Sealed {
+	h := Header{Format: FormatVersion, Kind: kind, ID: id, VersionID: version, Vector: v.Vector, Chunks: v.Chunks()}
 	if v.Dead() {
 		h.Flags |= FlagDead
 	}
@@ -41,7 +46,7 @@ func (k *Keys) SealVersion(kind record.Kind, id record.ID, v *record.Version) (S
 	h.Dictionary = dictionary
 	plain := pad(payload)
 	h.Length = len(plain)
-	return k.seal(k.version, contextVersion, h.VersionID, h.marshal(), plain), nil
+	return k.seal(k.version, contextVersion, h.VersionID, h.marshal(), plain)
 }
 
 // OpenVersion opens a sealed version, and checks all that its header says
@@ -102,8 +107,8 @@ func (k *Keys) seal(a cipher.AEAD, context string, id [16]byte, header, plain []
 	ad := k.associated(context, header)
 	tail := k.nonceTail(ad, plain)
 	body := make([]byte, nonceTailBytes, len(plain)+Overhead)
-	copy(body, tail)
-	return Sealed{header, a.Seal(body, append(id[:], tail...), plain, ad)}
+	copy(body, tail[:])
+	return Sealed{header, a.Seal(body, append(id[:], tail[:]...), plain, ad)}
 }
 
 // open returns the payload of s without padding. A nonce that is not the one
@@ -112,7 +117,10 @@ func (k *Keys) open(a cipher.AEAD, context string, id [16]byte, s Sealed) ([]byt
 	ad := k.associated(context, s.Header)
 	tail, ciphertext := s.Body[:nonceTailBytes], s.Body[nonceTailBytes:]
 	plain, err := a.Open(nil, append(id[:], tail...), ciphertext, ad)
-	if err != nil || !bytes.Equal(tail, k.nonceTail(ad, plain)) {
+	if err != nil {
+		return nil, false
+	}
+	if right := k.nonceTail(ad, plain); !bytes.Equal(tail, right[:]) {
 		return nil, false
 	}
 	return unpad(plain)
