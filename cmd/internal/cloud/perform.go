@@ -46,14 +46,13 @@ func (c *session) store(bytes int, write func() error) error {
 	if wait := c.server.reseeds.write(account, bytes, time.Now()); wait > 0 {
 		return &waitError{wait}
 	}
+	defer func() { c.server.reseeds.served(account, time.Now()) }()
 	turn, err := c.server.committing.take(c.ctx, account, max(int64(bytes), commitBytesLeast), bytes)
 	if err != nil {
 		return err
 	}
 	defer turn.release()
-	err = write()
-	c.server.reseeds.wrote(account, time.Now())
-	return err
+	return write()
 }
 
 // reads takes the memory for an answer that is read from the store, until it was

@@ -44,9 +44,10 @@ type reseeds struct {
 // bulk is what one account wrote lately.
 type bulk struct {
 	bytes int64
+	queue int       // messages of it that wait for the cloud
 	had   int64     // bytes in its place
 	since time.Time // when it got its place
-	last  time.Time // when it last wrote
+	last  time.Time // when it last wrote, or its turn came
 	due   time.Time // when it was told to come back
 }
 
@@ -55,23 +56,40 @@ func newReseeds(places int, quiet time.Duration) *reseeds {
 		turns: turns{least: waitLeast}, lasts: bulkFirst, rand: rand.Float64}
 }
 
-// write counts bytes of an account. It returns 0 if they may be written, else
-// the time to wait before the account comes back.
+// queued says that a message of the account waits for the cloud: for memory, or
+// to be stored. However long that takes, the account is not quiet meanwhile.
+func (r *reseeds) queued(account seal.Account, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.of(account, now)
+	if r.isQuiet(b, now) {
+		r.end(b)
+	}
+	b.queue++
+	b.last = now
+}
+
+// served says that a message that was queued, or written, waits no more.
+func (r *reseeds) served(account seal.Account, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.of(account, now)
+	b.queue--
+	b.last = now
+}
+
+// write counts bytes of an account. It returns 0 if they may be written, which
+// served ends, else the time to wait before the account comes back.
 func (r *reseeds) write(account seal.Account, bytes int, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sweep(now)
-	b := r.accounts[account]
-	if b == nil {
-		b = &bulk{last: now}
-		r.accounts[account] = b
-	}
-	if now.Sub(b.last) > r.quiet {
+	b := r.of(account, now)
+	if r.isQuiet(b, now) {
 		r.end(b)
 	}
 	if !r.placed[b] && b.bytes+int64(bytes) > bulkBytes {
 		for o := range r.placed {
-			if now.Sub(o.last) > r.quiet {
+			if r.isQuiet(o, now) {
 				r.end(o)
 			}
 		}
@@ -82,17 +100,24 @@ func (r *reseeds) write(account seal.Account, bytes int, now time.Time) time.Dur
 	}
 	b.bytes += int64(bytes)
 	b.had += int64(bytes)
+	b.queue++
 	b.last = now
 	return 0
 }
 
-// wrote says that the account's last write is stored.
-func (r *reseeds) wrote(account seal.Account, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if b := r.accounts[account]; b != nil {
-		b.last = now
+// of returns what is known of an account.
+func (r *reseeds) of(account seal.Account, now time.Time) *bulk {
+	r.sweep(now)
+	b := r.accounts[account]
+	if b == nil {
+		b = &bulk{last: now}
+		r.accounts[account] = b
 	}
+	return b
+}
+
+func (r *reseeds) isQuiet(b *bulk, now time.Time) bool {
+	return b.queue == 0 && now.Sub(b.last) > r.quiet
 }
 
 // left says that no device of the account is connected any more.
@@ -118,7 +143,7 @@ func (r *reseeds) displace(now time.Time) bool {
 		return false
 	}
 	r.vacate(most)
-	r.queue(most, now)
+	r.turn(most, now)
 	return true
 }
 
@@ -144,7 +169,7 @@ func (r *reseeds) sweep(now time.Time) {
 	}
 	r.swept = now
 	for account, b := range r.accounts {
-		if now.Sub(b.last) > r.quiet && (full || now.After(b.due)) {
+		if r.isQuiet(b, now) && (full || now.After(b.due)) {
 			r.end(b)
 			delete(r.accounts, account)
 		}
@@ -154,12 +179,12 @@ func (r *reseeds) sweep(now time.Time) {
 // wait tells an account its turn: one for all its devices.
 func (r *reseeds) wait(b *bulk, now time.Time) time.Duration {
 	if !b.due.After(now) {
-		r.queue(b, now)
+		r.turn(b, now)
 	}
 	return spread(max(b.due.Sub(now), waitLeast), r.rand)
 }
 
-func (r *reseeds) queue(b *bulk, now time.Time) {
+func (r *reseeds) turn(b *bulk, now time.Time) {
 	b.due = now.Add(r.turns.next(now, max(r.lasts, time.Second)/time.Duration(r.places)))
 }
 

@@ -24,6 +24,7 @@ func TestReseedPlaces(t *testing.T) {
 			if wait = r.write(numbered(account), 256<<10, now); wait > 0 {
 				return wait
 			}
+			r.served(numbered(account), now)
 		}
 		return 0
 	}
@@ -41,13 +42,58 @@ func TestReseedPlaces(t *testing.T) {
 			t.Fatal("an edit of a person had to wait")
 		}
 	}
-	r.wrote(numbered(2), now.Add(time.Second))
+	if r.write(numbered(2), 400, now) > 0 {
+		t.Fatal("an account lost its place")
+	}
 	now = now.Add(BulkQuietDefault + time.Millisecond)
+	r.served(numbered(2), now)
 	if bulk(3) > 0 {
 		t.Error("a quiet account kept its place")
 	}
 	if bulk(4) == 0 {
 		t.Error("account 2 lost its place while its write was under way")
+	}
+}
+
+// TestWaitingIsNotQuiet: on a cloud so busy that each message waits longer for
+// memory and for its turn to be stored than an account may be quiet, accounts that
+// write in bulk still count as that: they have the places, and others wait.
+func TestWaitingIsNotQuiet(t *testing.T) {
+	r, now := newReseeds(2, BulkQuietDefault), time.Unix(1_000_000, 0)
+	const accounts, push = 5, 200 << 10
+	told := map[int]bool{}
+	wait := func() { now = now.Add(3 * BulkQuietDefault) }
+	for range 12 {
+		for a := range accounts {
+			r.queued(numbered(a), now) // for memory
+		}
+		wait()
+		for a := range accounts {
+			r.served(numbered(a), now)
+			if !told[a] && r.write(numbered(a), push, now) > 0 {
+				told[a] = true
+			}
+		}
+		wait() // to be stored
+		for a := range accounts {
+			if !told[a] {
+				r.served(numbered(a), now)
+			}
+		}
+	}
+	if len(told) != accounts-2 || told[0] || told[1] {
+		t.Errorf("told to wait: %v; accounts 0 and 1 have the places", told)
+	}
+	for _, b := range r.accounts {
+		if b.queue != 0 {
+			t.Errorf("%d messages are said to wait", b.queue)
+		}
+	}
+	now = now.Add(BulkQuietDefault + time.Millisecond)
+	for range 8 {
+		if r.write(numbered(4), push, now) > 0 {
+			t.Fatal("accounts that are quiet keep their places")
+		}
 	}
 }
 

@@ -148,7 +148,10 @@ func (c *session) receive() (m inbound, err error) {
 	m.data, err = c.conn.ReadPaced(c.ctx, ws.Pace{
 		Grace: c.server.conf.Limits.MessageGrace, BytesPerSecond: c.server.conf.Limits.BytesPerSecond, SmallBytes: smallBytes,
 		Large: func() (b []byte, err error) {
-			if m.share, err = c.server.receiving.take(c.ctx, c.reading, receiveBytes, smallBytes); err != nil {
+			c.server.reseeds.queued(c.reading, time.Now())
+			m.share, err = c.server.receiving.take(c.ctx, c.reading, receiveBytes, smallBytes)
+			c.server.reseeds.served(c.reading, time.Now())
+			if err != nil {
 				return nil, err
 			}
 			return *largeBuffers.Get().(*[]byte), nil
