@@ -46,11 +46,11 @@ func (s *session) compared(kind record.Kind, had []localstore.Ref, need []ranges
 }
 
 // overtaken looks at what the cloud had where a version of this device was
-// missing: what has seen that version stands in its place.
-func (s *session) overtaken(kind record.Kind, in []localstore.Incoming) error {
+// missing: what has seen that version stands in its place. It returns how many did.
+func (s *session) overtaken(kind record.Kind, in []localstore.Incoming) (n int, err error) {
 	m := s.missed[kind]
 	if m == nil || len(m.unclear) == 0 {
-		return nil
+		return 0, nil
 	}
 	for i := range in {
 		id := in[i].ID
@@ -67,16 +67,17 @@ func (s *session) overtaken(kind record.Kind, in []localstore.Incoming) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return n, err
 		}
 		if own.VersionID == version && in[i].Version.Vector.Includes(own.Version.Vector) {
 			delete(m.versions, id)
+			n++
 		}
 	}
 	if len(m.unclear) == 0 {
 		s.cloudLost(kind, m)
 	}
-	return nil
+	return n, nil
 }
 
 // cloudLost tells what the cloud lost of a kind, as far as that is certain.

@@ -223,7 +223,8 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 	if a.Cursor != 0 {
 		cursor = &localstore.Cursor{Epoch: localstore.Epoch(s.machine.Epoch()), Seq: uint64(a.Cursor)}
 	}
-	if err := s.overtaken(a.Kind, in); err != nil {
+	var err error
+	if r.Overtaken, err = s.overtaken(a.Kind, in); err != nil {
 		return nil, err
 	}
 	if len(in) > 0 || cursor != nil {

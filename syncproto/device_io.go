@@ -231,6 +231,9 @@ type (
 		ToPush  bool // joins that the cloud lacks are in the outbox
 		Fork    bool // an own write showed up that this device did not make
 		NotOpen []Ref
+		// Overtaken counts the versions here that reconcile found missing at the
+		// cloud, and that these have seen: the cloud lacks nothing of them.
+		Overtaken int
 	}
 	// LocalMinted answers StoreMint. No versions: the outbox ends here.
 	LocalMinted struct {

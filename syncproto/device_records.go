@@ -170,6 +170,7 @@ func (s *DeviceSession) applied(a LocalApplied) {
 	k := b.kind
 	s.changed = true
 	k.own = a.Own
+	k.lacking -= min(k.lacking, uint64(a.Overtaken))
 	k.here = k.here || a.Changed > 0
 	k.again = k.again || a.ToPush
 	fresh := s.closedOnes(k, a.NotOpen)

@@ -198,6 +198,8 @@ func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
 	own := sum(record.VersionID{1}, record.VersionID{2})
 	state := KindState{Kind: record.Contacts, Count: 1, Sum: sum(record.VersionID{1}).Sum, Head: 3}
 	for name, cursor := range map[string]Seq{"behind": 9, "new": 0} {
+		// What the cloud holds in its place has seen the version that it lacks, or not.
+		overtaken := name == "new"
 		t.Run(name, func(t *testing.T) {
 			d := opened(t, testDeviceConfig(t), goodWelcome(state))
 			d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "send prove, StoreRange")
@@ -208,7 +210,15 @@ func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
 			d.want(LocalRanged{Kind: record.Contacts, Need: need, Have: 1}, "send fetch")
 			b := &Batch{ID: 3, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}}
 			d.want(DeviceReceived{b}, "StoreApply")
-			d.want(LocalApplied{Kind: record.Contacts, Changed: 1, Own: own}, "StoreMint")
+			a := LocalApplied{Kind: record.Contacts, Changed: 1, Own: own}
+			lacking := uint64(1)
+			if overtaken {
+				a.Overtaken, lacking = 1, 0
+			}
+			d.want(a, "StoreMint")
+			if h := d.s.held(false); len(h) != 1 || h[0].Lacking != lacking {
+				t.Errorf("told to lack: %+v, want %d", h, lacking)
+			}
 		})
 	}
 }

@@ -54,6 +54,18 @@ func (h *hub) enter(s *session, account seal.Account, replica record.ReplicaID) 
 	}
 }
 
+// others lists the replicas of the other sessions of an account.
+func (h *hub) others(s *session, account seal.Account) (replicas []record.ReplicaID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for o, r := range h.rooms[account] {
+		if o != s {
+			replicas = append(replicas, r)
+		}
+	}
+	return replicas
+}
+
 // leave takes a session out, and reports whether it was the account's last.
 func (h *hub) leave(s *session, account seal.Account) (last bool) {
 	h.mu.Lock()

@@ -136,7 +136,7 @@ func (c *session) claim(a syncproto.DoClaim) (syncproto.CloudEvent, error) {
 		return nil, &syncproto.Error{Code: syncproto.CodeBusy}
 	}
 	c.inHub = true
-	got, err := c.server.conf.Store.Claim(c.ctx, a)
+	got, err := c.server.conf.Store.Claim(c.ctx, a, c.server.hub.others(c, a.Account)...)
 	if err != nil {
 		return nil, err
 	}

@@ -18,8 +18,9 @@ type Store interface {
 
 	// Claim makes the account if it is unknown and c.Create is set, decides on
 	// the claim, and stores its newest token if it holds, in one commit. An
-	// unknown account is CodeUnknownAccount.
-	Claim(ctx context.Context, c syncproto.DoClaim) (syncproto.Claimed, error)
+	// unknown account is CodeUnknownAccount. live are the account's other replicas
+	// that have a session now: copies of the device may be among them.
+	Claim(ctx context.Context, c syncproto.DoClaim, live ...record.ReplicaID) (syncproto.Claimed, error)
 
 	// Commit stores versions of one account in one transaction. A version that
 	// the store holds already still leads to a write and a commit before the
@@ -146,6 +147,7 @@ type AccountReport struct {
 // KindReport counts one kind of an account, from its rows.
 type KindReport struct {
 	Kind      string `json:"kind"`
+	Service   bool   `json:"service"`  // of devices about themselves, not a person's data
 	Live      int    `json:"live"`     // records with a version that is not a tombstone
 	Deleted   int    `json:"deleted"`  // records with tombstones only
 	Versions  uint64 `json:"versions"` // of which none dominates another
@@ -157,6 +159,8 @@ type KindReport struct {
 	Restoring bool     `json:"restoring"` // declared by the operator
 	Coverage  Coverage `json:"coverage"`
 
+	Missing  uint64    `json:"-"` // records once in the log, of which nothing is
+	Partial  bool      `json:"-"` // not all records that were in the log are known
 	LossTime time.Time `json:"-"`
 	LossHad  uint64    `json:"-"` // versions before the last loss that was noticed, 0 without one
 }
@@ -179,4 +183,5 @@ type ProofReport struct {
 	// Lacking is how many of them the device had yet to give when it last told.
 	Lacking uint64 `json:"lacking"`
 	Current bool   `json:"current"` // told to this epoch of the storage, after the last loss
+	Agreed  bool   `json:"agreed"`  // the cloud held the same when it was told
 }

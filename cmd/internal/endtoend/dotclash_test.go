@@ -48,6 +48,18 @@ func TestCase04DotClash(t *testing.T) {
 	d.swap(first, second)
 	d.sync()
 	same(t, d, other)
+	// They share a device key; the operator's report has what each of them proved.
+	report, err := c.Store.Report(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies := map[string]bool{}
+	for _, r := range report.Accounts[0].Replicas {
+		copies[r.Replica] = r.Device == d.id.Device().String()
+	}
+	if !copies[one] || !copies[d.replica()] {
+		t.Errorf("the report does not have both copies: %v", copies)
+	}
 	r := other.get("ada")
 	for _, want := range []string{"FN:Ada", "NOTE:on the first", "ORG:on the first, offline", "TITLE:on the clone"} {
 		if line(&r, want) == "" {

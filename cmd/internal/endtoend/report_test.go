@@ -71,6 +71,15 @@ func TestReportAfterAPartialLoss(t *testing.T) {
 				t.Errorf("still to come: %+v", cov.ToCome)
 			}
 			b.sync()
+			// What is made and edited after the loss neither hides nor makes one.
+			for i := range 7 {
+				a.add(record.Contacts, fmt.Sprintf("later-%d", i), "FN", fmt.Sprintf("Made later %d", i))
+			}
+			a.set("contact-3", "NOTE", "lost, given back, and edited")
+			settle(a, b)
+			if k, cov := coverage(t, cloud, record.Contacts); k.Versions != 42 || cov.Missing != 5 || cov.Final || len(cov.ToCome) != 1 || cov.ToCome[0].Versions != 5 {
+				t.Errorf("after new ones: %+v", k)
+			}
 			if !back {
 				if _, cov := coverage(t, cloud, record.Contacts, device); !cov.Final || cov.Lost != 5 {
 					t.Errorf("without c: %+v", cov)
@@ -79,7 +88,7 @@ func TestReportAfterAPartialLoss(t *testing.T) {
 			}
 			c.sync()
 			rows = cloudCount(t, cloud.Dir, "SELECT count(*) FROM version WHERE kind = 'contacts'")
-			if k, cov := coverage(t, cloud, record.Contacts); rows != 40 || k.Versions != 40 || !cov.Final || cov.Lost != 0 || !cov.Proven {
+			if k, cov := coverage(t, cloud, record.Contacts); rows != 47 || k.Versions != 47 || cov.Missing != 0 || !cov.Final || cov.Lost != 0 || !cov.Proven {
 				t.Errorf("at the end: %d rows, %+v", rows, k)
 			}
 		})

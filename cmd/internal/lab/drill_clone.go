@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sidekeep/localstore/record"
 )
@@ -82,7 +83,37 @@ func drillClone(ctx context.Context, s *scene) error {
 		return err
 	}
 	s.say("two handsets of one image wrote at the same time, and agree")
+	if err := s.eachProved(ctx, record.Notes, 3); err != nil {
+		return err
+	}
 	return s.everyNote(ctx, want, one, two, three)
+}
+
+// eachProved waits until the operator's report says of so many replicas what they
+// proved to hold of a kind, and names no other.
+func (s *scene) eachProved(ctx context.Context, kind record.Kind, n int) error {
+	type replica struct{ Proofs []struct{ Kind record.Kind } }
+	return until(ctx, fmt.Sprintf("the report names %d replicas", n), 20*time.Second, func() (string, error) {
+		var report struct {
+			Accounts []struct{ Replicas []replica }
+		}
+		if err := s.cloud.ask(ctx, &report, "report"); err != nil {
+			return "", err
+		}
+		named := 0
+		for _, r := range report.Accounts[0].Replicas {
+			for _, p := range r.Proofs {
+				if p.Kind == kind {
+					named++
+				}
+			}
+		}
+		if named != n {
+			return fmt.Sprintf("it names %d", named), nil
+		}
+		s.say("the operator's report has what each of %d replicas proved, and no other", n)
+		return "", nil
+	})
 }
 
 // everyNote checks that each handset shows each note, and verifies all.

@@ -30,19 +30,22 @@ their digest, and says per replica what it last proved to hold. It may run besid
 a server.
 
 After a loss it says per kind what is held and proven, what is still to come and
-from which device (exactly, once that device was back), and in the end what is
-lost: the most that was known to be held, less what is held now. --gone names a
-device that will not return, so that the rest is final without it. Counts of
-coverage are versions, one a record as long as nobody edits it elsewhere. They do
-not tell a record made after the loss from one that came back: read the report, or
-keep its --json, before many new ones are made.
+from which device (exactly, once that device was back), and in the end how many
+records are lost: the cloud held them once, and nobody gave them back. It knows
+them by their ids, so records that were made or edited after the loss do not count
+for them. What a cloud that lost its whole folder held, it only knows from devices:
+lost is then what they told to hold, less what is held. --gone names a device, or
+one of its replicas, that will not return, so that the rest is final without it.
+Counts of coverage are versions, one a record as long as nobody edits it elsewhere;
+missing and lost are records. A service kind is what devices note about themselves,
+and no data of a person: it is shown apart, with "service" in --json.
 
 With --json it prints
-{"epoch","accounts":[{"account","head","created","kinds":[{"kind","live","deleted",
-"versions","digest","bytes","dominated","aside","restoring","coverage":{"had",
-"loss_at","proven","proven_at","to_come":[{"device","replica","versions","back",
+{"epoch","accounts":[{"account","head","created","kinds":[{"kind","service","live",
+"deleted","versions","digest","bytes","dominated","aside","restoring","coverage":{"had",
+"missing","loss_at","proven","proven_at","to_come":[{"device","replica","versions","back",
 "count","digest","at"}],"final","lost"}}],"replicas":[{"replica","device","last_seen",
-"proofs":[{"kind","count","digest","at","equal","lacking","current"}]}],"chunks",
+"proofs":[{"kind","count","digest","at","equal","lacking","current","agreed"}]}],"chunks",
 "chunk_bytes"}]}.` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -99,7 +102,9 @@ run beside a server. With --repair, and no server running, it moves damaged rows
 into a quarantine inside the database, and counts again; a database that SQLite
 finds damaged is set aside whole, in a folder of its own, and what still opens
 is carried over into a new one. Nothing is thrown away, and devices fill the
-holes when they connect. With --json it prints {"verified":{...},"problems":[{"account","kind","what"}]}.` + exitHelp,
+holes when they connect. With --json it prints {"verified":{...},"problems":[{"account","kind","what"}]}:
+without an account a problem is the database's, without a kind the account's; the
+kind of a chunk is that of what refers to it, or "unknown".` + exitHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if mend {
@@ -162,11 +167,22 @@ func printVerified(w io.Writer, v cloudstore.Verified, problems []cloudstore.Pro
 		}{v, problems})
 	}
 	for _, p := range problems {
-		fmt.Fprintf(w, "%s %s: %s\n", p.Account, p.Kind, p.What)
+		fmt.Fprintf(w, "%s: %s\n", placeOf(p), p.What)
 	}
 	_, err := fmt.Fprintf(w, "%d accounts, %d versions, %d dominated, %d set aside, %d chunks (%d more not here yet), %d in quarantine: %d problems\n",
 		v.Accounts, v.Versions, v.Dominated, v.Aside, v.Chunks, v.ChunksLacking, v.Quarantined, v.Problems)
 	return err
+}
+
+// placeOf names what a problem is of.
+func placeOf(p cloudstore.Problem) string {
+	switch {
+	case p.Account == "":
+		return "the database"
+	case p.Kind == "":
+		return p.Account
+	}
+	return p.Account + " " + p.Kind
 }
 
 func provenText(k cloudstore.KindReport) string {
@@ -194,6 +210,14 @@ func toComeText(c cloudstore.Coverage) string {
 	return strings.Join(parts, ", ")
 }
 
+// kindText names a kind, and says when it is no data of a person.
+func kindText(k cloudstore.KindReport) string {
+	if k.Service {
+		return "(service: " + k.Kind + ")"
+	}
+	return k.Kind
+}
+
 func lostText(c cloudstore.Coverage) string {
 	if !c.Final {
 		return "not known yet"
@@ -208,11 +232,11 @@ func printReport(w io.Writer, r cloudstore.Report) error {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "kind\tlive\tdeleted\tversions\tdigest\tbytes\tdominated\taside")
 		for _, k := range a.Kinds {
-			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\n", k.Kind, k.Live, k.Deleted, k.Versions, k.Digest, k.Bytes, k.Dominated, k.Aside)
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t%d\n", kindText(k), k.Live, k.Deleted, k.Versions, k.Digest, k.Bytes, k.Dominated, k.Aside)
 		}
-		fmt.Fprintln(t, "\nkind\theld\thad\tproven\tto come\tlost")
+		fmt.Fprintln(t, "\nkind\theld\thad\tmissing\tproven\tto come\tlost")
 		for _, k := range a.Kinds {
-			fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\n", k.Kind, k.Versions, k.Coverage.Had, provenText(k), toComeText(k.Coverage), lostText(k.Coverage))
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t%s\n", kindText(k), k.Versions, k.Coverage.Had, k.Coverage.Missing, provenText(k), toComeText(k.Coverage), lostText(k.Coverage))
 		}
 		fmt.Fprintln(t, "\nreplica\tkind\tproved\tdigest\tat\tequal now")
 		for _, rep := range a.Replicas {

@@ -122,7 +122,7 @@ func verifyAndRepair(cmd *cobra.Command, data string, asJSON bool) error {
 
 func printRepaired(w io.Writer, r repaired) error {
 	for _, p := range r.Problems {
-		fmt.Fprintf(w, "mended: %s %s: %s\n", p.Account, p.Kind, p.What)
+		fmt.Fprintf(w, "mended: %s: %s\n", placeOf(p), p.What)
 	}
 	if r.Salvaged != nil {
 		rows, err := json.Marshal(r.Salvaged.Rows)

@@ -154,6 +154,19 @@ func lostChunks(q querier, account seal.Account, max int) ([]record.ChunkID, err
 	return lost, rows.Err()
 }
 
+// kindUnknown stands for the kind of a chunk that no version of the log refers to.
+const kindUnknown record.Kind = "unknown"
+
+// kindOfChunk returns the kind of the versions that refer to a chunk.
+func kindOfChunk(q querier, account seal.Account, id []byte) (record.Kind, error) {
+	var kind string
+	err := q.row("SELECT kind FROM chunk_ref INDEXED BY chunk_ref_by_chunk WHERE account = ? AND chunk = ? LIMIT 1", account[:], id).Scan(&kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		return kindUnknown, nil
+	}
+	return record.Kind(kind), err
+}
+
 // errStoredHeader is the error of a row whose header can not be read.
 var errStoredHeader = errors.New("a stored header can not be read")
 

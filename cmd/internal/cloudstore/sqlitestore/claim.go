@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
 )
@@ -14,10 +15,10 @@ import (
 var errUnknownAccount = &syncproto.Error{Code: syncproto.CodeUnknownAccount}
 
 // Claim implements cloudstore.Store.
-func (s *Store) Claim(ctx context.Context, c syncproto.DoClaim) (syncproto.Claimed, error) {
+func (s *Store) Claim(ctx context.Context, c syncproto.DoClaim, live ...record.ReplicaID) (syncproto.Claimed, error) {
 	var got syncproto.Claimed
 	run := func(t *txn) (err error) {
-		got, err = s.claim(t, c)
+		got, err = s.claim(t, c, live)
 		return err
 	}
 	if err := s.do(ctx, 1024, run, func() { s.counted[c.Account] = true }); err != nil {
@@ -26,7 +27,7 @@ func (s *Store) Claim(ctx context.Context, c syncproto.DoClaim) (syncproto.Claim
 	return got, nil
 }
 
-func (s *Store) claim(t *txn, c syncproto.DoClaim) (syncproto.Claimed, error) {
+func (s *Store) claim(t *txn, c syncproto.DoClaim, live []record.ReplicaID) (syncproto.Claimed, error) {
 	got := syncproto.Claimed{Epoch: s.epoch, Time: uint64(max(s.now(), 0))}
 	_, err := accountHead(t, c.Account)
 	if errors.Is(err, errUnknownAccount) && c.Create {
@@ -49,6 +50,9 @@ func (s *Store) claim(t *txn, c syncproto.DoClaim) (syncproto.Claimed, error) {
 		if err := s.storeClaim(t, c, held == nil); err != nil {
 			return got, err
 		}
+	}
+	if err := t.followProofs(c, got.State, held == nil, live); err != nil {
+		return got, err
 	}
 	var seen int64
 	err = t.row("SELECT counter FROM seen WHERE account = ? AND replica = ?", c.Account[:], c.Replica[:]).Scan(&seen)
@@ -90,6 +94,34 @@ func (s *Store) storeClaim(t *txn, c syncproto.DoClaim, fresh bool) error {
 		ON CONFLICT (account, replica) DO UPDATE SET token = excluded.token, last = excluded.last`,
 		c.Account[:], c.Replica[:], c.Device[:], token[:], s.now(), s.now())
 	return err
+}
+
+// followProofs notes which proofs of a device are of a replica id that it gives
+// up. A copy of the device may go on under that one, with the same key: it shows
+// that by having a session, claiming it or proving under it.
+func (t *txn) followProofs(c syncproto.DoClaim, state syncproto.ClaimState, fresh bool, live []record.ReplicaID) error {
+	switch {
+	case state != syncproto.ClaimAccepted: // it will take another
+		_, err := t.put("UPDATE proof SET moved = 1 WHERE account = ? AND replica = ? AND device = ?", c.Account[:], c.Replica[:], c.Device[:])
+		return err
+	case !fresh:
+		_, err := t.put("UPDATE proof SET moved = 0 WHERE account = ? AND replica = ? AND moved = 1", c.Account[:], c.Replica[:])
+		return err
+	}
+	var named int
+	err := t.row("SELECT count(*) FROM proof WHERE account = ? AND device = ? AND moved = 1", c.Account[:], c.Device[:]).Scan(&named)
+	if err != nil || named > 0 {
+		return err
+	}
+	if _, err := t.put("UPDATE proof SET moved = 1 WHERE account = ? AND device = ? AND replica <> ?", c.Account[:], c.Device[:], c.Replica[:]); err != nil {
+		return err
+	}
+	for i := range live {
+		if _, err := t.put("UPDATE proof SET moved = 0 WHERE account = ? AND replica = ? AND moved = 1", c.Account[:], live[i][:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // accountHead returns the newest sequence of an account.

@@ -132,6 +132,11 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 		if err := p.t.insert(p.account, v, p.head); err != nil {
 			return err
 		}
+		if len(held) == 0 {
+			if err := p.t.addKnown(p.account, v.Kind, id); err != nil {
+				return err
+			}
+		}
 		addTo(kind, version)
 		kind.Head = p.head
 		p.got.Seqs[i] = p.head

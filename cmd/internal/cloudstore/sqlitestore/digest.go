@@ -118,6 +118,9 @@ func (s *Store) recount(t *txn, account seal.Account, kind record.Kind) error {
 			return err
 		}
 	}
+	if err := t.listKnown(account, kind); err != nil {
+		return err
+	}
 	kept.Count, kept.Sum, kept.Head = d.Count, d.Sum, max(kept.Head, newest)
 	return putKind(t, account, kept)
 }

@@ -17,6 +17,9 @@ var schema2 string
 //go:embed sql/0003_statements.sql
 var schema3 string
 
+//go:embed sql/0004_known.sql
+var schema4 string
+
 // migrate makes or checks the schema, one idempotent statement a step. Each
 // format is one transaction: a stop in between leaves the older one.
 func (s *Store) migrate() error {
@@ -47,7 +50,12 @@ func (s *Store) migrate() error {
 		}
 	}
 	if format < 3 {
-		return s.upgrade(3, schema3, nil)
+		if err := s.upgrade(3, schema3, nil); err != nil {
+			return err
+		}
+	}
+	if format < 4 {
+		return s.upgrade(4, schema4, nil)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"sidekeep/cmd/internal/cloudstore"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
@@ -21,9 +22,11 @@ import (
 // of contacts (one a tombstone, 4 displaced versions) and 3 pictures of which one
 // lacks its chunk; the second with a note that was set aside. Headers and the
 // ends of nonces are those of sealing format 2: format 1 was never released.
-func format1(t *testing.T) (dir, path string) {
+func format1(t *testing.T) (dir, path string) { return unpack(t, "format1") }
+
+func unpack(t *testing.T, name string) (dir, path string) {
 	t.Helper()
-	in, err := os.Open("testdata/format1.db.gz")
+	in, err := os.Open("testdata/" + name + ".db.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +133,44 @@ func TestMigrateFormat1(t *testing.T) {
 	damage(t, s, "UPDATE version SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB) WHERE seq = 2 AND kind = 'contacts'")
 	if p := problems(t, s); len(p) == 0 {
 		t.Error("a flipped byte was not found")
+	}
+}
+
+// TestMigrateFormat3 opens testdata/format3.db.gz, as it was written before known
+// records were listed: 10 contacts, of which two had an earlier version; 3 were
+// lost, the first of those two among them, after a device proved to hold all.
+func TestMigrateFormat3(t *testing.T) {
+	dir, path := unpack(t, "format3")
+	before := rowsOf(t, path)
+	if before["version"] != 7 || before["dominated"] != 2 || before["proof"] != 1 {
+		t.Fatalf("the stored file has %d versions, %d dominated, %d proofs", before["version"], before["dominated"], before["proof"])
+	}
+	s := open(t, dir)
+	if p := problems(t, s); len(p) > 0 {
+		t.Errorf("problems %q", p)
+	}
+	if n := count(t, s, "SELECT count(*) FROM known"); n != 8 {
+		t.Errorf("%d known records: 7 are in the log, and an earlier version names one that was lost", n)
+	}
+	r, err := s.Report(ctx, nil)
+	if err != nil || len(r.Accounts) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	k := &r.Accounts[0].Kinds[0]
+	if c := k.Coverage; c.Had != 10 || c.Missing != 1 || c.Final || len(c.ToCome) != 1 || c.ToCome[0].Versions != 3 || c.LossAt == nil {
+		t.Errorf("%+v", c)
+	}
+	cloudstore.Cover(k, r.Accounts[0].Replicas, map[string]bool{r.Accounts[0].Replicas[0].Device: true})
+	if c := k.Coverage; !c.Final || c.Lost != 3 {
+		t.Errorf("without the device: %+v", c)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after := rowsOf(t, path)
+	maps.DeleteFunc(after, func(row string, n int) bool { return before[row] == n })
+	if len(after) > 0 {
+		t.Errorf("%d rows are not what they were", len(after))
 	}
 }
 

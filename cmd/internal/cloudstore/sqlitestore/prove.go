@@ -24,28 +24,35 @@ func (s *Store) Prove(ctx context.Context, account seal.Account, device seal.Dev
 				return err
 			}
 		}
+		var err error
+		if got, err = states(t, account); err != nil {
+			return err
+		}
 		for _, h := range held {
-			// What the device proved under another replica id is overtaken.
-			_, err := t.put("DELETE FROM proof WHERE account = ? AND kind = ? AND device = ? AND replica <> ?", account[:], string(h.Kind), device[:], replica[:])
-			if err != nil {
-				return err
-			}
-			_, err = t.put(`INSERT INTO proof (account, replica, kind, count, sum, at, device, lacking, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-				ON CONFLICT (account, replica, kind) DO UPDATE SET count = excluded.count, sum = excluded.sum, at = excluded.at,
-				device = excluded.device, lacking = excluded.lacking, epoch = excluded.epoch`,
-				account[:], replica[:], string(h.Kind), int64(h.Count), h.Sum[:], s.now(), device[:], int64(min(h.Lacking, 1<<62)), s.epoch[:])
-			if err != nil {
+			agreed := slices.ContainsFunc(got.Kinds, func(k syncproto.KindState) bool { return k.Kind == h.Kind && k.Count == h.Count && k.Sum == h.Sum })
+			if err := s.putProof(t, account, device, replica, h, agreed); err != nil {
 				return err
 			}
 		}
-		var err error
-		got, err = states(t, account)
-		return err
+		return nil
 	}, func() { s.counted[account] = true })
 	if err != nil {
 		return got, fmt.Errorf("prove: %w", err)
 	}
 	return got, nil
+}
+
+func (s *Store) putProof(t *txn, account seal.Account, device seal.DeviceKey, replica record.ReplicaID, h syncproto.Held, agreed bool) error {
+	// What the device proved before it took this replica id is overtaken.
+	_, err := t.put("DELETE FROM proof WHERE account = ? AND kind = ? AND device = ? AND replica <> ? AND moved = 1", account[:], string(h.Kind), device[:], replica[:])
+	if err != nil {
+		return err
+	}
+	_, err = t.put(`INSERT INTO proof (account, replica, kind, count, sum, at, device, lacking, epoch, agreed, moved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+		ON CONFLICT (account, replica, kind) DO UPDATE SET count = excluded.count, sum = excluded.sum, at = excluded.at,
+		device = excluded.device, lacking = excluded.lacking, epoch = excluded.epoch, agreed = excluded.agreed, moved = 0`,
+		account[:], replica[:], string(h.Kind), int64(h.Count), h.Sum[:], s.now(), device[:], int64(min(h.Lacking, 1<<62)), s.epoch[:], agreed)
+	return err
 }
 
 func states(q querier, account seal.Account) (syncproto.States, error) {
@@ -115,6 +122,11 @@ func (s *Store) setAside(t *txn, account seal.Account, name record.Kind, refs []
 		}
 		for _, v := range back {
 			addTo(&kind, v)
+		}
+		if len(held) == 1 && len(back) == 0 { // nothing of it ever opened
+			if err := t.dropKnown(account, name, ref.Record()); err != nil {
+				return err
+			}
 		}
 		changed = true
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // tables are those that the account leads; account itself is the first.
-var tables = []string{"account", "kind", "version", "dominated", "seen", "proof", "chunk", "chunk_ref", "chunk_lost", "quarantine", "restoring", "loss", "statement", "replica"}
+var tables = []string{"account", "kind", "version", "dominated", "seen", "proof", "known", "chunk", "chunk_ref", "chunk_lost", "quarantine", "restoring", "loss", "statement", "replica"}
 
 // repairPage bounds the rows that one step of a repair looks at.
 const repairPage = 64
@@ -196,6 +196,14 @@ func (r *repair) count(t *txn, kind record.Kind) error {
 	if err := r.dominated(t, kind); err != nil {
 		return err
 	}
+	if n, err := unlisted(t, r.account, kind); err != nil {
+		return err
+	} else if n > 0 {
+		r.found(kind, unlistedText(n))
+		if err := t.listKnown(r.account, kind); err != nil {
+			return err
+		}
+	}
 	d, newest, err := countRows(t, r.account, kind)
 	if err != nil {
 		return err
@@ -264,8 +272,9 @@ func (r *repair) chunks() error {
 	after := []byte{}
 	for {
 		type bad struct {
-			id  []byte
-			why string
+			id   []byte
+			kind record.Kind
+			why  string
 		}
 		var found []bad
 		n, size := 0, 0
@@ -286,16 +295,24 @@ func (r *repair) chunks() error {
 				after, n = id, n+1
 				size += len(body)
 				if why := checkChunk(id, header, body, length, crc); why != "" {
-					found = append(found, bad{id, why})
+					found = append(found, bad{id: id, why: why})
 				}
 			}
-			return rows.Err()
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				return err
+			}
+			for i := range found {
+				if found[i].kind, err = kindOfChunk(q, r.account, found[i].id); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err != nil || n == 0 {
 			return err
 		}
 		for _, b := range found {
-			r.found("", b.why)
+			r.found(b.kind, b.why)
 			if err := r.do(func(t *txn) error { return t.setAsideChunk(r.account[:], b.id, b.why, r.s.now()) }); err != nil {
 				return err
 			}

@@ -80,7 +80,8 @@ func reportKinds(q snapshot, a seal.Account) ([]record.Kind, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := q.rows("SELECT DISTINCT kind FROM proof WHERE account = ? AND count > 0 UNION SELECT kind FROM loss WHERE account = ?", a[:], a[:])
+	rows, err := q.rows(`SELECT DISTINCT kind FROM proof WHERE account = ? AND count > 0 UNION SELECT kind FROM loss WHERE account = ?
+		UNION SELECT kind FROM known WHERE account = ?`, a[:], a[:], a[:])
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func reportKinds(q snapshot, a seal.Account) ([]record.Kind, error) {
 }
 
 func reportKind(q snapshot, a seal.Account, kind record.Kind) (cloudstore.KindReport, rangeset.Digest, error) {
-	r := cloudstore.KindReport{Kind: string(kind)}
+	r := cloudstore.KindReport{Kind: string(kind), Service: kind == record.Witness}
 	d, err := countRecords(q, a, kind, &r)
 	if err != nil {
 		return r, d, err
@@ -119,6 +120,9 @@ func reportKind(q snapshot, a seal.Account, kind record.Kind) (cloudstore.KindRe
 	if err == nil {
 		r.LossTime, r.LossHad = time.Unix(at, 0).UTC(), uint64(had)
 	} else if !errors.Is(err, sql.ErrNoRows) {
+		return r, d, err
+	}
+	if r.Missing, r.Partial, err = missing(q, a, kind); err != nil {
 		return r, d, err
 	}
 	return r, d, q.row("SELECT count(*) - coalesce(sum(aside), 0), coalesce(sum(aside), 0) FROM dominated WHERE account = ? AND kind = ?",
@@ -161,7 +165,7 @@ func countRecords(q snapshot, a seal.Account, kind record.Kind, r *cloudstore.Ki
 }
 
 func (s *Store) reportReplicas(q snapshot, a seal.Account, digests map[string]rangeset.Digest) ([]cloudstore.ReplicaReport, error) {
-	rows, err := q.rows(`SELECT p.replica, coalesce(r.last, 0), p.kind, p.count, p.sum, p.at, coalesce(p.device, x''), coalesce(p.lacking, 0), coalesce(p.epoch, x'') FROM proof p
+	rows, err := q.rows(`SELECT p.replica, coalesce(r.last, 0), p.kind, p.count, p.sum, p.at, coalesce(p.device, x''), coalesce(p.lacking, 0), coalesce(p.epoch, x''), coalesce(p.agreed, FALSE) FROM proof p
 		LEFT JOIN replica r ON r.account = p.account AND r.replica = p.replica WHERE p.account = ? ORDER BY p.replica, p.kind`, a[:])
 	if err != nil {
 		return nil, err
@@ -173,7 +177,7 @@ func (s *Store) reportReplicas(q snapshot, a seal.Account, digests map[string]ra
 		var device, epoch []byte
 		var last, count, at, lacking int64
 		var p cloudstore.ProofReport
-		if err := rows.Scan(&id, &last, &p.Kind, &count, &sum, &at, &device, &lacking, &epoch); err != nil {
+		if err := rows.Scan(&id, &last, &p.Kind, &count, &sum, &at, &device, &lacking, &epoch, &p.Agreed); err != nil {
 			return nil, err
 		}
 		d := rangeset.Digest{Count: uint64(count)}

@@ -137,7 +137,7 @@ func salvageInto(ctx context.Context, dir, fresh string, opt Options, rows map[s
 			rows[table] = n
 		}
 		if err == nil {
-			err = s.carryRestoring(ctx, old)
+			err = s.carryMeta(ctx, old)
 		}
 		err = errors.Join(err, old.Close())
 	}
@@ -183,7 +183,7 @@ const fillMost = 1024
 // keysOf are the columns that order a table.
 var keysOf = map[string]string{
 	"account": "account", "kind": "account, kind", "version": "account, kind, seq", "dominated": "account, kind, record, version",
-	"seen": "account, replica", "proof": "account, replica, kind", "chunk": "rowid", "quarantine": "account, n",
+	"seen": "account, replica", "proof": "account, replica, kind", "known": "account, kind, record", "chunk": "rowid", "quarantine": "account, n",
 	"restoring": "account, kind", "loss": "account, kind", "statement": "account, id",
 }
 
@@ -201,6 +201,11 @@ func (s *Store) carryOver(ctx context.Context, old *sql.DB, table string) (int, 
 	damaged, err := s.carry(ctx, old, put, len(columns), "SELECT "+list+" FROM "+table+" ORDER BY "+keys)
 	if err != nil {
 		return 0, err
+	}
+	if damaged && table == "known" {
+		if err := s.setMeta(knownPartial, []byte{1}); err != nil {
+			return 0, err
+		}
 	}
 	if damaged {
 		back := strings.ReplaceAll(keys, ",", " DESC,") + " DESC"
@@ -387,10 +392,10 @@ func (s *Store) carryBySeq(ctx context.Context, old *sql.DB, have, one, put stri
 // seqsMost bounds what one kind is asked for: its head may be damaged.
 const seqsMost = 1 << 22
 
-// carryRestoring keeps what the operator declared.
-func (s *Store) carryRestoring(ctx context.Context, old *sql.DB) error {
+// carryMeta keeps what the operator declared, and that not all known records are listed.
+func (s *Store) carryMeta(ctx context.Context, old *sql.DB) error {
 	put := "INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)"
-	_, err := s.carry(ctx, old, put, 2, "SELECT key, value FROM meta WHERE key > 'restoring:' AND key < 'restoring;'")
+	_, err := s.carry(ctx, old, put, 2, "SELECT key, value FROM meta WHERE key > 'restoring:' AND key < 'restoring;' OR key = '"+knownPartial+"'")
 	return err
 }
 

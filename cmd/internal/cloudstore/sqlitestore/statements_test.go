@@ -14,11 +14,13 @@ func TestOlderFormatLearnsStatements(t *testing.T) {
 	a := author(t, s)
 	push(t, s, a, 1)
 	err := s.do(ctx, 0, func(t *txn) error {
-		if _, err := t.exec("DROP TABLE statement"); err != nil {
-			return err
+		for _, q := range []string{"DROP TABLE statement", "DROP TABLE known", "ALTER TABLE proof DROP COLUMN agreed",
+			"ALTER TABLE proof DROP COLUMN moved", "PRAGMA user_version = 2"} {
+			if _, err := t.exec(q); err != nil {
+				return err
+			}
 		}
-		_, err := t.exec("PRAGMA user_version = 2")
-		return err
+		return nil
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ import (
 const FileName = "cloud.db"
 
 const (
-	formatVersion = 3
+	formatVersion = 4
 	applicationID = 0x736b6364 // "skcd"
 	readersMax    = 4
 	busyTimeoutMs = 10_000

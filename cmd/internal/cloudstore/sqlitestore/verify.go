@@ -157,6 +157,11 @@ func (v *verification) kind(q snapshot, kind record.Kind, head syncproto.Seq) er
 	if newest > kept.Head || kept.Head > head {
 		v.found(kind, "the heads are out of order: newest row %d, kind %d, account %d", newest, kept.Head, head)
 	}
+	if n, err := unlisted(q, v.account, kind); err != nil {
+		return err
+	} else if n > 0 {
+		v.found(kind, "%s", unlistedText(n))
+	}
 	if err := v.versions(q, kind); err != nil {
 		return err
 	}
@@ -235,6 +240,11 @@ func (v *verification) chunks(q snapshot) error {
 		return err
 	}
 	defer rows.Close()
+	type chunk struct {
+		id  []byte
+		why string
+	}
+	var bad []chunk
 	for rows.Next() {
 		var id, header, body []byte
 		var size int
@@ -244,9 +254,19 @@ func (v *verification) chunks(q snapshot) error {
 		}
 		v.got.Chunks++
 		if why := checkChunk(id, header, body, size, crc); why != "" {
-			v.found("", "%s", why)
+			bad = append(bad, chunk{id, why})
 		}
 		delete(v.refs, record.ChunkID(padded(id)))
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, c := range bad {
+		kind, err := kindOfChunk(q, v.account, c.id)
+		if err != nil {
+			return err
+		}
+		v.found(kind, "%s", c.why)
 	}
 	if err := q.row("SELECT count(*) FROM quarantine WHERE account = ?", v.account[:]).Scan(&v.quarantined); err != nil {
 		return err
@@ -254,5 +274,5 @@ func (v *verification) chunks(q snapshot) error {
 	v.got.Quarantined += v.quarantined
 	// Not a problem of the store: their device may not have come yet.
 	v.got.ChunksLacking += len(v.refs)
-	return rows.Err()
+	return nil
 }

@@ -35,6 +35,7 @@ func RunPlaces(t *testing.T, newPlace func(t *testing.T, clock *Clock) Place) {
 		{"repair of what is sound", testRepairSound},
 		{"repair of damage", testRepairDamage},
 		{"repair that is stopped", testRepairStopped},
+		{"loss beside new records", testLossCounted},
 		{"restoring", testRestoring},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -60,6 +60,7 @@ func Run(t *testing.T, newStore func(t *testing.T, clock *Clock) Open) {
 		{"reconcile", testReconcile},
 		{"chunks", testChunks},
 		{"proofs and report", testReport},
+		{"copies of a device", testCopies},
 		{"set aside", testSetAside},
 		{"statements", testStatements},
 		{"expiry", testExpiry},
