@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 // memoryFile is the name of the file in the home folder.
@@ -34,6 +38,7 @@ type memoryData struct {
 	LastGood int64             `json:"last_good,omitempty"` // Unix seconds, told by an authenticated cloud
 	Forks    []int64           `json:"forks,omitempty"`     // Unix seconds of forks after "unknown replica"
 	PingMs   int64             `json:"ping_ms,omitempty"`   // interval that the network allowed
+	Seen     map[string]int64  `json:"seen,omitempty"`      // by device key: Unix seconds of its last session, as the cloud says
 }
 
 // openMemory reads what is remembered in folder home; "" remembers nothing.
@@ -160,6 +165,47 @@ func (m *memory) mayFork(now time.Time) (ok bool, err error) {
 		return ok
 	})
 	return ok, err
+}
+
+// sawDevices remembers when the cloud says that other devices were there, to
+// seenGrain.
+func (m *memory) sawDevices(list []syncproto.DeviceSeen) error {
+	return m.change(func(d *memoryData) bool {
+		seen, changed := maps.Clone(d.Seen), false
+		if len(seen) > seenMax || seen == nil {
+			seen = map[string]int64{}
+		}
+		for _, l := range list {
+			key := seal.DeviceKey(l.Device).String()
+			at := int64(min(l.At, 1<<40))
+			was, known := d.Seen[key]
+			changed = changed || !known || at < was || at-was >= seenGrain
+			seen[key] = at
+		}
+		if changed {
+			d.Seen = seen
+		}
+		return changed
+	})
+}
+
+const (
+	seenGrain = 60 // seconds; what is remembered may be older by so much, which spares the flash
+	seenMax   = 4 * syncproto.DevicesMax
+)
+
+// DevicesSeen returns, by device key, when a session of each other device last
+// began: so the cloud said when the agent of this home last asked.
+func DevicesSeen(home string) (map[string]time.Time, error) {
+	m, err := openMemory(home)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]time.Time{}
+	for key, at := range m.data.Seen {
+		seen[key] = time.Unix(at, 0).UTC()
+	}
+	return seen, nil
 }
 
 func (m *memory) ping() time.Duration {

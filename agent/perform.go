@@ -26,6 +26,9 @@ func (s *session) perform(action syncproto.DeviceAction) (syncproto.DeviceEvent,
 		s.stateChanged(a.Live)
 	case syncproto.DeviceProved:
 		s.a.proved()
+		if err := s.a.memory.sawDevices(a.Devices); err != nil {
+			s.a.cfg.Log.Warn("remember when devices were seen", "error", err)
+		}
 		s.stateChanged(s.machine.Live())
 	case syncproto.DeviceProblem:
 		s.problem(a)

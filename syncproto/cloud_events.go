@@ -77,6 +77,8 @@ type States struct {
 	Head  Seq
 	Kinds []KindState
 	Lost  []record.ChunkID // referred to, not held; at most HaveMax
+	// Devices are the other devices that were here last; at most DevicesMax.
+	Devices []DeviceSeen
 }
 
 // RangeAnswered answers DoAnswerRange.

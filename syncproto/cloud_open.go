@@ -283,7 +283,7 @@ func (s *CloudSession) onStates(m Message, ev States) []CloudAction {
 		s.feed.begin(l.Kinds, ev.Kinds)
 	}
 	s.feed.tell(ev.Kinds)
-	return send(&Proof{ID: requestID(m), Head: ev.Head, Kinds: ev.Kinds, Lost: ev.Lost})
+	return send(&Proof{ID: requestID(m), Head: ev.Head, Kinds: ev.Kinds, Lost: ev.Lost, Devices: ev.Devices})
 }
 
 func (s *CloudSession) onChunkRead(ev ChunkRead) []CloudAction {

@@ -30,7 +30,7 @@ func examples() []Message {
 		&Batch{ID: 1, Kind: record.Contacts, Items: []BatchItem{{Seq: 3, Header: []byte{1}, Body: []byte{2}}}, Next: 4, State: &state},
 		&Fetch{ID: 1, Kind: record.Notes, Refs: []Ref{ref}},
 		&Live{ID: 1, Kinds: []Held{{Kind: record.Notes, After: 3, Count: 1, Sum: [16]byte{1}}}},
-		&Proof{ID: 1, Head: 7, Kinds: []KindState{state}},
+		&Proof{ID: 1, Head: 7, Kinds: []KindState{state}, Devices: []DeviceSeen{{Device: [32]byte{3}, At: 9}}},
 		&Prove{ID: 1, Kinds: []Held{{Kind: record.Notes, Count: 1, Sum: [16]byte{1}}}},
 		&Range{ID: 1, Kind: record.Notes, Lower: []byte{}, Spans: []Span{
 			{Upper: []byte{1}, Mode: RangeFingerprint, Count: 2, Sum: [16]byte{3}}, {Upper: []byte{}, Mode: RangeList, Items: []Ref{ref}}}},

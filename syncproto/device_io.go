@@ -70,8 +70,9 @@ type (
 	// DeviceStateChanged says that what Kinds returns, or the state, has changed.
 	DeviceStateChanged struct{ Live bool }
 	// DeviceProved says that the cloud answered what it holds, to a question
-	// that came after everything that was received before.
-	DeviceProved struct{}
+	// that came after everything that was received before, and when it says that
+	// other devices were there.
+	DeviceProved struct{ Devices []DeviceSeen }
 	// DeviceProblem reports something that does not stop the rest.
 	DeviceProblem struct {
 		Kind record.Kind

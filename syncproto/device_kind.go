@@ -350,7 +350,7 @@ func (s *DeviceSession) proved(p *Proof, r *deviceRequest) {
 	case TypeAside:
 		r.kind.asked = 0
 	}
-	s.do(DeviceProved{})
+	s.do(DeviceProved{p.Devices})
 	s.up.lost(s, p.Lost)
 	if r.final {
 		s.changed = s.changed || !s.settled()

@@ -65,6 +65,8 @@ const (
 	// SiblingsMax bounds the versions of one record of which none dominates
 	// another.
 	SiblingsMax = 64
+	// DevicesMax bounds the devices that a proof tells of.
+	DevicesMax = 64
 	// ReplicasMax bounds the replicas an account has ever registered.
 	ReplicasMax = 4096
 

@@ -87,6 +87,9 @@ func TestMessageLimits(t *testing.T) {
 		}},
 		{"KindsMax in ack", KindsMax, func(n int) Message { return &Ack{ID: 1, Kinds: fill(n, stateAt)} }},
 		{"KindsMax in proof", KindsMax, func(n int) Message { return &Proof{ID: 1, Kinds: fill(n, stateAt)} }},
+		{"DevicesMax in proof", DevicesMax, func(n int) Message {
+			return &Proof{ID: 1, Devices: fill(n, func(i int) DeviceSeen { return DeviceSeen{Device: [32]byte{byte(i)}, At: 9} })}
+		}},
 		{"KindsMax in live", KindsMax, func(n int) Message { return &Live{ID: 1, Kinds: fill(n, heldAt)} }},
 		{"KindsMax in prove", KindsMax, func(n int) Message { return &Prove{ID: 1, Kinds: fill(n, heldAt)} }},
 		{"KindBytesMax", KindBytesMax, func(n int) Message { return &Pull{ID: 1, Kind: record.Kind(strings.Repeat("k", n))} }},
@@ -210,7 +213,7 @@ var specLimits = map[string]int{
 	"PendingTokensMax": PendingTokensMax, "CertChainMax": CertChainMax, "HeaderBytesMax": HeaderBytesMax, "BodyBytesMax": BodyBytesMax,
 	"ChunkBytes": ChunkBytes, "ChunkHeaderBytesMax": ChunkHeaderBytesMax, "ChunkBodyBytesMax": ChunkBodyBytesMax, "PushRecordsMax": PushRecordsMax,
 	"PushBytesMax": PushBytesMax, "PushWindowMax": PushWindowMax, "BatchRecordsMax": BatchRecordsMax, "BatchBytesMax": BatchBytesMax,
-	"FetchMax": FetchMax, "AsideMax": AsideMax, "StatementsMax": StatementsMax, "KindBytesMax": KindBytesMax, "KindsMax": KindsMax, "SiblingsMax": SiblingsMax,
+	"FetchMax": FetchMax, "AsideMax": AsideMax, "StatementsMax": StatementsMax, "KindBytesMax": KindBytesMax, "KindsMax": KindsMax, "DevicesMax": DevicesMax, "SiblingsMax": SiblingsMax,
 	"MailboxSeconds": MailboxSeconds, "PostBytesMax": PostBytesMax, "PostsMax": PostsMax, "MailboxesMax": MailboxesMax,
 	"AccountMailboxesMax": AccountMailboxesMax, "ReplicasMax": ReplicasMax, "RangesMax": RangesMax, "RangeItemsMax": RangeItemsMax, "BoundBytesMax": BoundBytesMax, "HaveMax": HaveMax,
 	"ChunkWindowMax": ChunkWindowMax, "RequestsMax": RequestsMax, "WaitSecondsMax": WaitSecondsMax, "LimitsMax": LimitsMax, "DominatedDays": DominatedDays,

@@ -79,6 +79,15 @@ type Proof struct {
 	// Lost names chunks that versions of the cloud refer to and that it does not
 	// hold; a device that has one offers it again.
 	Lost []record.ChunkID `cbor:"4,keyasint,omitempty"`
+	// Devices tells of the account's other devices when they were last here. It
+	// is the cloud's word: for a person, never a reason to do anything.
+	Devices []DeviceSeen `cbor:"5,keyasint,omitempty"`
+}
+
+// DeviceSeen says when a session of a device last began, by the cloud's clock.
+type DeviceSeen struct {
+	Device [32]byte `cbor:"1,keyasint"`
+	At     uint64   `cbor:"2,keyasint"` // seconds since 1970
 }
 
 // Type returns TypeProof.
@@ -90,6 +99,9 @@ func (m *Proof) check() error {
 	}
 	if len(m.Lost) > HaveMax {
 		return errorf(CodeTooLarge, "%d lost chunks", len(m.Lost))
+	}
+	if len(m.Devices) > DevicesMax {
+		return errorf(CodeTooLarge, "%d devices", len(m.Devices))
 	}
 	return checkKindStates(m.Kinds)
 }

@@ -371,6 +371,7 @@ func makeDeviceWorking(t testing.TB) []vector {
 	m.message("ack that nobody asked for", &Ack{ID: 1, Kinds: []KindState{state}}, closed(CodeOutOfOrder))
 	m.message("stored that nobody asked for", &Stored{Chunks: []record.ChunkID{{1}}}, closed(CodeOutOfOrder))
 	m.message("proof that nobody asked for", &Proof{ID: 7}, closed(CodeOutOfOrder))
+	m.message("proof that tells of 65 devices", &Proof{ID: 7, Devices: fill(DevicesMax+1, func(i int) DeviceSeen { return DeviceSeen{Device: [32]byte{byte(i)}, At: 9} })}, closed(CodeTooLarge))
 	m.message("range that nobody asked for", &Range{ID: 1, Kind: "contacts", Spans: []Span{{}}}, closed(CodeOutOfOrder))
 	m.message("push to a device", &Push{ID: 1, Versions: []SealedVersion{{Header: s.Header, Body: s.Body}}}, closed(CodeOutOfOrder))
 	m.raw("an unknown type to a device", []byte{0x82, 0x18, 0x63, 0xa0}, closed(CodeUnknownType))

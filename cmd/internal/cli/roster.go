@@ -23,12 +23,13 @@ func (a *app) devicesCommand() *cobra.Command {
 		Short:   "List the account's devices, invite one, revoke one",
 		Long: `devices lists the account's devices: what each is called, whether it is trusted,
 who let it in (the words, or the device that invited it), and whether it had the
-same as this one when it last stated what it holds, by its own clock. All of it
+same as this one when it last stated what it holds, by its own clock. All of that
 is known on this device; the cloud knows no names. A device states what it holds
-when it is in sync and something has changed.
+when it is in sync and something has changed. "Last seen" is when its last session
+began, as the cloud said in this device's last sync: a cloud can lie about that.
 
 With --json it prints an array of {"id", "name", "this", "trusted", "certified_by",
-"revoked_by", "stated_at", "in_sync", "behind"}: certified_by and revoked_by are ids
+"revoked_by", "seen_at", "stated_at", "in_sync", "behind"}: certified_by and revoked_by are ids
 of devices, or "words"; in_sync is null if the device never stated anything; behind
 counts, by kind, the versions that it had fewer than this device.`,
 		Example: "  sidekeep devices\n  sidekeep devices invite\n  sidekeep devices revoke 'old phone'",
@@ -51,6 +52,7 @@ type deviceJSON struct {
 	Trusted     bool                   `json:"trusted"`
 	CertifiedBy string                 `json:"certified_by"`
 	RevokedBy   string                 `json:"revoked_by,omitempty"` // "" if it ended with who certified it
+	SeenAt      *time.Time             `json:"seen_at"`              // by the cloud
 	StatedAt    *time.Time             `json:"stated_at"`
 	InSync      *bool                  `json:"in_sync"`
 	Behind      map[record.Kind]uint64 `json:"behind,omitempty"`
@@ -77,14 +79,14 @@ func (a *app) devices(ctx context.Context) error {
 	if a.json {
 		return a.printJSON(r.list)
 	}
-	t := newTable("id", "name", "certified by", "trusted", "in sync")
+	t := newTable("id", "name", "certified by", "trusted", "in sync", "last seen")
 	for i := range r.list {
 		d := &r.list[i]
 		name := d.Name
 		if d.This {
 			name = strings.TrimSpace(name + " (this one)")
 		}
-		t.add(shorten(d.ID, idDigits+1), orDash(name), orDash(r.name(d.CertifiedBy)), r.trustText(d), syncText(d))
+		t.add(shorten(d.ID, idDigits+1), orDash(name), orDash(r.name(d.CertifiedBy)), r.trustText(d), syncText(d), d.seenText())
 	}
 	return t.print(a.stdout)
 }
@@ -112,6 +114,15 @@ func (a *app) readRoster(ctx context.Context, h *home) (*roster, error) {
 		return nil, explain("read the devices", err)
 	}
 	r.fill(stated, &own)
+	seen, err := agent.DevicesSeen(h.dir)
+	if err != nil {
+		return nil, explain("read the devices", err)
+	}
+	for i := range r.list {
+		if at, ok := seen[r.list[i].ID]; ok {
+			r.list[i].SeenAt = &at
+		}
+	}
 	return r, nil
 }
 
@@ -198,6 +209,16 @@ func (r *roster) trustText(d *deviceJSON) string {
 		return "no: nobody who is trusted let it in"
 	}
 	return "no: ended with " + r.name(d.CertifiedBy)
+}
+
+func (d *deviceJSON) seenText() string {
+	switch {
+	case d.This:
+		return "here"
+	case d.SeenAt == nil:
+		return "-"
+	}
+	return d.SeenAt.Local().Format(time.DateTime)
 }
 
 func syncText(d *deviceJSON) string {

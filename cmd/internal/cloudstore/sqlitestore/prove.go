@@ -1,6 +1,8 @@
 package sqlitestore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +36,8 @@ func (s *Store) Prove(ctx context.Context, account seal.Account, device seal.Dev
 				return err
 			}
 		}
-		return nil
+		got.Devices, err = devicesSeen(t, account, device)
+		return err
 	}, func() { s.counted[account] = true })
 	if err != nil {
 		return got, fmt.Errorf("prove: %w", err)
@@ -53,6 +56,36 @@ func (s *Store) putProof(t *txn, account seal.Account, device seal.DeviceKey, re
 		device = excluded.device, lacking = excluded.lacking, epoch = excluded.epoch, agreed = excluded.agreed, moved = 0`,
 		account[:], replica[:], string(h.Kind), int64(h.Count), h.Sum[:], s.now(), device[:], int64(min(h.Lacking, 1<<62)), s.epoch[:], agreed)
 	return err
+}
+
+// devicesSeen tells when the account's other devices were last let in, the
+// latest first. A device may have had several replica ids.
+func devicesSeen(q querier, account seal.Account, but seal.DeviceKey) ([]syncproto.DeviceSeen, error) {
+	rows, err := q.rows("SELECT device, last FROM replica WHERE account = ?", account[:])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	last := map[seal.DeviceKey]uint64{}
+	for rows.Next() {
+		var b []byte
+		var at int64
+		if err := rows.Scan(&b, &at); err != nil {
+			return nil, err
+		}
+		var device seal.DeviceKey
+		if copy(device[:], b); device != but {
+			last[device] = max(last[device], uint64(max(at, 0)))
+		}
+	}
+	var seen []syncproto.DeviceSeen
+	for device, at := range last {
+		seen = append(seen, syncproto.DeviceSeen{Device: device, At: at})
+	}
+	slices.SortFunc(seen, func(a, b syncproto.DeviceSeen) int {
+		return cmp.Or(cmp.Compare(b.At, a.At), bytes.Compare(a.Device[:], b.Device[:]))
+	})
+	return seen[:min(len(seen), syncproto.DevicesMax)], rows.Err()
 }
 
 func states(q querier, account seal.Account) (syncproto.States, error) {

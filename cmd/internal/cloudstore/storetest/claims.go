@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"time"
+
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 )
@@ -77,5 +79,28 @@ func testReopen(f *fixture) {
 	f.wantHeld(a, record.Contacts, v)
 	if got, err := f.Claim(f.ctx, a.Claim(false)); err != nil || got.State != syncproto.ClaimAccepted || got.Head != 1 || got.Seen != 1 || got.Epoch != epoch {
 		f.Errorf("claim after a restart: %+v, %v", got, err)
+	}
+}
+
+// testDevicesSeen: an answer to prove tells when the other devices of the
+// account last came, and of nobody else's.
+func testDevicesSeen(f *fixture) {
+	a := f.author()
+	f.author() // of another account
+	b, again := a.Sibling(), a.Sibling()
+	again.Device = b.Device // one device, two replica ids
+	var at uint64
+	for _, c := range []*Author{b, again} {
+		f.clock.Pass(time.Hour)
+		got, err := f.Claim(f.ctx, c.Claim(false))
+		if err != nil || got.State != syncproto.ClaimAccepted {
+			f.Fatalf("%+v, %v", got, err)
+		}
+		at = got.Time
+	}
+	f.clock.Pass(time.Hour)
+	s, err := f.Prove(f.ctx, a.Account, a.Device, a.Replica, nil, nil)
+	if err != nil || len(s.Devices) != 1 || s.Devices[0] != (syncproto.DeviceSeen{Device: b.Device, At: at}) {
+		f.Errorf("seen %v, %v; want one at %d", s.Devices, err, at)
 	}
 }

@@ -46,6 +46,7 @@ func Run(t *testing.T, newStore func(t *testing.T, clock *Clock) Open) {
 	}{
 		{"claims", testClaims},
 		{"claim is bound to its device", testClaimDevice},
+		{"devices seen", testDevicesSeen},
 		{"first push", testFirstPush},
 		{"repeat writes before it answers", testRepeat},
 		{"later version displaces", testDisplace},
