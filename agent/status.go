@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"sidekeep/localstore"
 	"sidekeep/localstore/record"
 )
 
@@ -28,6 +29,7 @@ type Status struct {
 	Blobs    BlobStatus                 `json:"blobs"`
 	Trust    TrustStatus                `json:"trust"`
 	Code     string                     `json:"code"` // short, equal on two devices that hold the same; see Code
+	Lost     []LostRecord               `json:"lost,omitempty"` // of a damaged database
 	Problems []Problem                  `json:"problems,omitempty"`
 	Revoked  *Revocation                `json:"revoked,omitempty"` // nil while this device is trusted
 }
@@ -63,6 +65,31 @@ type BlobStatus struct {
 	Missing int   `json:"missing"` // referred to by a record, not here
 	Unsent  int   `json:"unsent"`  // here, not acknowledged by the cloud
 	Bytes   int64 `json:"bytes"`
+}
+
+// LostRecord is a record that was in a damaged database and is not here, or only
+// without its last edit.
+type LostRecord struct {
+	ID      string      `json:"id"`
+	Kind    record.Kind `json:"kind"`
+	Nowhere bool        `json:"nowhere"` // the cloud does not have it either
+	Copy    bool        `json:"copy"`    // a damaged copy is kept
+	Edit    string      `json:"edit"`    // "lost" or "perhaps lost": it is here as the cloud had it, without its last edit
+}
+
+// LostRecords gives what the store knows to be lost.
+func LostRecords(list []localstore.Lost) []LostRecord {
+	out := make([]LostRecord, len(list))
+	for i, l := range list {
+		out[i] = LostRecord{ID: l.ID.String(), Kind: l.Kind, Nowhere: !l.Back && l.Asked != 0, Copy: l.Copy != nil}
+		switch {
+		case l.Back && l.Edited:
+			out[i].Edit = "lost"
+		case l.Back: // the cloud may have had it, if somebody went on from it
+			out[i].Edit = "perhaps lost"
+		}
+	}
+	return out
 }
 
 // settled reports whether nothing is left to do but what waits for a person, or

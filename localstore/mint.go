@@ -244,6 +244,9 @@ func (t *tx) minted(r *row) (o Outgoing, size int, err error) {
 		return o, 0, err
 	}
 	o.Order = t.order
+	if err := t.setMeta(metaLost+r.id.String(), nil); err != nil { // written anew: no edit of it is missed any more
+		return o, 0, err
+	}
 	_, err = t.reconsider(r, next)
 	return o, len(encoded), err
 }

@@ -117,7 +117,7 @@ func (r *rekeyer) decided() error {
 		return err
 	}
 	for i := range lost {
-		if lost[i].Copy != nil {
+		if lost[i].Copy != nil && !lost[i].Back {
 			held++
 		}
 	}
@@ -300,6 +300,12 @@ func (r *rekeyer) finish() error {
 			}
 			return t.exec("INSERT INTO imported (id, hash) VALUES (?, ?)", id, hash)
 		}, "SELECT id, hash FROM imported")
+		lost, lerr := r.old.lost()
+		err = errors.Join(err, lerr)
+		for i := range lost {
+			lost[i].Copy = nil // of one that is here; see decided
+			err = errors.Join(err, t.setLost(&lost[i]))
+		}
 		return errors.Join(err, t.setMeta(metaEpoch, epoch[:]), t.setMeta(metaRan, ran),
 			t.exec("INSERT INTO meta (key, value) SELECT DISTINCT ? || kind, 1 FROM record", metaUnasked))
 	})

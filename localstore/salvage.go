@@ -2,7 +2,6 @@ package localstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -153,7 +152,8 @@ func salvageInto(ctx context.Context, dir, into string, o Options, report *Salva
 	}()
 	s.ownClock = false // what is brought over keeps its times
 	v := &salvager{ctx: ctx, s: s, file: file, report: report,
-		dirty: map[int64][]dirtyRow{}, hints: map[record.ID]*Lost{}, kinds: map[int64]record.Kind{}, brought: map[int64]record.ID{}}
+		dirty: map[int64][]dirtyRow{}, hints: map[record.ID]*Lost{}, kinds: map[int64]record.Kind{}, brought: map[int64]record.ID{},
+		places: map[record.ID]int64{}, queued: map[int64]bool{}, edited: map[int64]bool{}, marked: map[int64]bool{}, held: map[int64]bool{}, torn: map[record.ID]bool{}}
 	for i, step := range []func() error{v.look, v.records, v.past, v.chunks, v.beside, v.finish} {
 		progress(float64(i) / 6)
 		if err := step(); err != nil {
@@ -212,94 +212,4 @@ func openCarved(path string) (*carve.File, func(), error) {
 		return nil, nil, err
 	}
 	return file, done, nil
-}
-
-// Lost is a record that is known to have been in a damaged database, and is not
-// in this one.
-type Lost struct {
-	ID   record.ID   `json:"-"`
-	Kind record.Kind `json:"kind"` // "" if not known
-	// Asked is when (Unix seconds) the cloud proved that it does not have it
-	// either; 0: not yet.
-	Asked int64 `json:"asked,omitempty"`
-	// Copy is what could be read of it, though it is not what was written. It is
-	// brought back if the cloud does not have the record.
-	Copy *LostCopy `json:"copy,omitempty"`
-}
-
-// LostCopy is a document that does not match its version.
-type LostCopy struct {
-	Deleted bool   `json:"deleted"`
-	Doc     string `json:"doc"`
-	Par     string `json:"par,omitempty"`
-	Raw     []byte `json:"raw,omitempty"`
-}
-
-// metaLost begins the key of a lost record in table meta; its id follows.
-const metaLost = "lost/"
-
-// lost reads the list; records that are here again are not on it.
-func (c *session) lost() ([]Lost, error) {
-	var list []Lost
-	err := c.each(func(scan func(...any) error) error {
-		var key, text string
-		if err := scan(&key, &text); err != nil {
-			return err
-		}
-		var l Lost
-		var err error
-		if l.ID, err = record.ParseID(strings.TrimPrefix(key, metaLost)); err == nil {
-			err = json.Unmarshal([]byte(text), &l)
-		}
-		if err != nil {
-			return fmt.Errorf("meta %s: %w", key, ErrDamaged)
-		}
-		list = append(list, l)
-		return nil
-	}, "SELECT key, value FROM meta WHERE key > 'lost/' AND key < 'lost0' AND NOT EXISTS (SELECT 1 FROM record WHERE record.id = substr(key, 6)) ORDER BY key")
-	return list, err
-}
-
-func (t *tx) setLost(l *Lost) error {
-	b, err := json.Marshal(l)
-	if err != nil {
-		return err
-	}
-	return t.setMeta(metaLost+l.ID.String(), string(b))
-}
-
-// settleLost is called when the cloud has proven to hold exactly what this
-// device holds of a kind. What was lost and is still not here is nowhere:
-// damaged copies are brought back, the rest stays on the list.
-func (t *tx) settleLost(kind record.Kind) error {
-	list, err := t.lost()
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		l := &list[i]
-		if l.Kind != kind && l.Kind != "" || l.Asked != 0 {
-			continue
-		}
-		if l.Copy == nil {
-			l.Asked = t.s.Now().Unix()
-			if err := t.setLost(l); err != nil {
-				return err
-			}
-			continue
-		}
-		r := &row{id: l.ID, kind: l.Kind}
-		d := document{l.Copy.Doc, l.Copy.Par, l.Copy.Raw}
-		fields, err := d.fields(l.Kind)
-		if err == nil {
-			err = t.edited(r, fields, l.Copy.Deleted)
-		}
-		if err != nil {
-			return err
-		}
-		if err := t.problem("damage", "a record was damaged on this device and the cloud does not have it; what could be read of it was brought back: look through it", &l.ID); err != nil {
-			return err
-		}
-	}
-	return t.exec("DELETE FROM meta WHERE key > 'lost/' AND key < 'lost0' AND EXISTS (SELECT 1 FROM record WHERE record.id = substr(key, 6))")
 }

@@ -106,11 +106,16 @@ func salvageTest(t *testing.T, dir string, was map[record.ID]Record) int {
 	must(t, err)
 	lost := map[record.ID]bool{}
 	for _, l := range v.Lost {
-		lost[l.ID] = true
+		lost[l.ID] = !l.Back
 	}
 	now := everything(t, s)
 	for id, r := range was {
+		gone, named := lost[id]
 		switch have, ok := now[id]; {
+		case named && !gone: // it is here without its last edit
+			if !ok {
+				t.Errorf("%s %s is named as being here", r.Kind, id)
+			}
 		case !ok && !lost[id]:
 			t.Errorf("%s %s is gone and not named", r.Kind, id)
 		case ok && lost[id]:

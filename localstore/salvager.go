@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -21,11 +22,17 @@ type salvager struct {
 
 	dirty               map[int64][]dirtyRow  // by n: before-images
 	hints               map[record.ID]*Lost   // records that some index or row names
+	places              map[record.ID]int64   // n of a record, from indexes
+	queued              map[int64]bool        // by n: minted and not acknowledged
+	edited              map[int64]bool        // by n: edited and not minted
+	marked              map[int64]bool        // by n: edited, or held, says an index
+	held                map[int64]bool        // by n: an incoming loss is set aside; its indexes look like those of edits and versions
 	kinds               map[int64]record.Kind // by n, from index record_list
 	unsure              map[int64][]record.ID // by n: ids whose kind is not known yet
 	ran                 int64                 // meta
 	historyN, historyAt int64                 // meta
 	brought             map[int64]record.ID   // what was brought over, by n
+	torn                map[record.ID]bool    // brought over without its last edit
 	epoch               *Epoch                // meta
 	minted              bool                  // a version was salvaged
 }
@@ -49,6 +56,11 @@ func (v *salvager) look() error {
 			v.index(r.Values)
 		} else if d, ok := dirtyOf(r.Values); ok {
 			v.dirty[r.Rowid] = append(v.dirty[r.Rowid], d)
+			v.edited[r.Rowid] = true
+		} else if match(r.Values, "nsii") && isKind(r.Values[1]) { // outbox: n, kind, ord, acked
+			v.queued[r.Rowid] = true
+		} else if len(r.Values) == 10 && match(r.Values[:5], "nssbb") { // held: n, id, kind, vid, version, ...
+			v.held[r.Rowid] = true
 		}
 		return v.ctx.Err()
 	})
@@ -81,12 +93,19 @@ func (v *salvager) index(c []any) {
 	switch {
 	case match(c, "tsbi"): // record_set: kind, id, vid, n
 		if id, err := record.ParseID(c[1].(string)); err == nil && len(c[2].([]byte)) == len(record.VersionID{}) {
-			v.hint(id, record.Kind(c[0].(string)))
+			v.hint(id, record.Kind(c[0].(string))).Version = hex.EncodeToString(c[2].([]byte))
+			v.places[id] = c[3].(int64)
+		}
+	case match(c, "tii") && isKind(c[0]): // dirty_kind: kind, hold, n; outbox_order: kind, ord, n
+		if n := c[2].(int64); c[1].(int64) > holdReleased {
+			v.queued[n] = true
+		} else {
+			v.marked[n] = true
 		}
 	case match(c, "si"): // UNIQUE (id): id, n
 		if id, err := record.ParseID(c[0].(string)); err == nil {
 			n := c[1].(int64)
-			v.unsure[n] = append(v.unsure[n], id)
+			v.unsure[n], v.places[id] = append(v.unsure[n], id), n
 		} else {
 			switch n := c[1].(int64); c[0] {
 			case metaRan:
@@ -241,8 +260,15 @@ func (v *salvager) record(t *tx, r *row) error {
 	if version == nil && (r.vid != nil || err != nil) {
 		if l := v.hints[r.id]; err == nil {
 			l.Copy = &LostCopy{r.deleted, r.doc, r.par, r.raw}
+			if r.vid != nil {
+				l.Version = hex.EncodeToString(r.vid[:])
+			}
 		}
 		return nil
+	}
+	if err != nil { // an edit that can not be read: the version before it can
+		v.hints[r.id].Version, v.torn[r.id] = hex.EncodeToString(r.vid[:]), true
+		edit = nil
 	}
 	have, err := t.rowByID(r.id)
 	if err != nil {
@@ -377,11 +403,16 @@ func (v *salvager) finish() error {
 			if err != nil {
 				return err
 			}
-			if r != nil {
+			if r != nil && !v.torn[id] {
 				continue
 			}
-			v.report.Lost = append(v.report.Lost, *v.hints[id])
-			if err := t.setLost(v.hints[id]); err != nil {
+			l, n := v.hints[id], v.places[id]
+			l.Edited, l.Queued = v.edited[n] || v.torn[id] || v.marked[n] && !v.held[n], v.queued[n]
+			if v.held[n] && l.Copy == nil {
+				l.Version = ""
+			}
+			v.report.Lost = append(v.report.Lost, *l)
+			if err := t.setLost(l); err != nil {
 				return err
 			}
 		}

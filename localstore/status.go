@@ -38,6 +38,9 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 		if st.Problems, err = c.problems(); err != nil {
 			return err
 		}
+		if st.Lost, err = c.lost(); err != nil {
+			return err
+		}
 		if st.Sample, err = c.sampleStatus(); err != nil {
 			return err
 		}

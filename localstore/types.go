@@ -159,6 +159,7 @@ type Status struct {
 	Kinds    map[record.Kind]KindStatus
 	Blobs    BlobStatus
 	Stale    int       // records whose full text is not indexed yet; search scans them
+	Lost     []Lost    // of a damaged database, and not here; see VerifyReport
 	Problems []Problem // what a person should know
 	WALBytes int64
 	Sample   SampleStatus

@@ -16,7 +16,8 @@ type VerifyReport struct {
 	Missing int      // chunks that are referred to and not here yet: not damage
 	Damage  []string // what is wrong and where; never a person's values
 	// Lost are records that a damaged database held, before Salvage, and that
-	// are not here; Incomplete those of which pieces are not here.
+	// are not here, or not with their last edit; Incomplete those of which pieces
+	// are not here.
 	Lost       []Lost
 	Incomplete []Incomplete
 }

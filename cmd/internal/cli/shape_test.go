@@ -104,6 +104,7 @@ func TestShapes(t *testing.T) {
       }
     ]
   },
+  "lost": [],
   "code": "1234 5678 9012"
 }
 `

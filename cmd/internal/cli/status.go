@@ -42,7 +42,7 @@ With --json it prints
    "blobs": {"chunks", "missing", "bytes"},
    "trust": {"state": "kept"|"unproven"|"not_kept"|"withholds", "sampled_at",
              "statements", "withheld": [{"device", "name", "at", "since"}]},
-   "code"}
+   "lost": as in verify, "code"}
 and with --all more: problems, times, why the last attempt failed.`,
 		Example: "  sidekeep status\n  sidekeep status --json",
 		Args:    cobra.NoArgs,
@@ -105,6 +105,7 @@ type statusJSON struct {
 	Kinds   map[record.Kind]statusKindJSON `json:"kinds"`
 	Blobs   statusBlobsJSON                `json:"blobs"`
 	Trust   statusTrustJSON                `json:"trust"`
+	Lost    []agent.LostRecord             `json:"lost"`
 	Code    string                         `json:"code"`
 }
 
@@ -153,6 +154,7 @@ func statusShape(s *agent.Status) statusJSON {
 		Kinds: make(map[record.Kind]statusKindJSON, len(s.Kinds)),
 		Blobs: statusBlobsJSON{s.Blobs.Chunks, s.Blobs.Missing, s.Blobs.Bytes},
 		Trust: statusTrustJSON{s.Trust.State, s.Trust.SampledAt, s.Trust.Statements, []statusWithheldJSON{}},
+		Lost:  append([]agent.LostRecord{}, s.Lost...),
 		Code:  s.Code,
 	}
 	for _, w := range s.Trust.Withheld {
@@ -198,6 +200,12 @@ func printStatus(w io.Writer, s *agent.Status, key string) error {
 	}
 	fmt.Fprintf(w, "\npictures and other large values: %s, %s here; %d not here yet, %d not at the cloud yet\n",
 		count(s.Blobs.Chunks, "piece"), byteText(s.Blobs.Bytes), s.Blobs.Missing, s.Blobs.Unsent)
+	for _, l := range s.Lost {
+		fmt.Fprintln(w, escape(lostLine(l)))
+	}
+	if len(s.Lost) > 0 {
+		fmt.Fprintln(w, "hint: "+hintLost)
+	}
 	for _, line := range trustText(&s.Trust) {
 		fmt.Fprintln(w, escape(line))
 	}

@@ -8,26 +8,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sidekeep/agent"
 	"sidekeep/localstore"
 )
 
 // verifyJSON is the shape of `verify --json`.
 type verifyJSON struct {
-	OK         bool             `json:"ok"`
-	Records    int              `json:"records"`
-	Chunks     int              `json:"chunks"`
-	Missing    int              `json:"missing"` // pieces of pictures that have not arrived yet: not damage
-	Damage     []string         `json:"damage"`
-	Lost       []lostJSON       `json:"lost"`
-	Incomplete []incompleteJSON `json:"incomplete"`
-}
-
-// lostJSON is a record that was in a damaged database and is not here.
-type lostJSON struct {
-	ID      string `json:"id"`
-	Kind    string `json:"kind"`
-	Nowhere bool   `json:"nowhere"` // the cloud does not have it either
-	Copy    bool   `json:"copy"`    // a damaged copy is kept
+	OK         bool               `json:"ok"`
+	Records    int                `json:"records"`
+	Chunks     int                `json:"chunks"`
+	Missing    int                `json:"missing"` // pieces of pictures that have not arrived yet: not damage
+	Damage     []string           `json:"damage"`
+	Lost       []agent.LostRecord `json:"lost"`
+	Incomplete []incompleteJSON   `json:"incomplete"`
 }
 
 // incompleteJSON is a record of which pieces are missing.
@@ -38,8 +31,9 @@ type incompleteJSON struct {
 }
 
 func (a *app) verifyCommand() *cobra.Command {
+	seen := false
 	cmd := &cobra.Command{
-		Use:     "verify",
+		Use:     "verify [--seen]",
 		GroupID: "care",
 		Short:   "Check that everything here is as it was written",
 		Long: `verify checks everything on this device: the database file, the id of every
@@ -52,21 +46,24 @@ A damaged database is set aside and kept in data/damaged-TIME; a new one is made
 of every record and piece in it that can be read and proven. What is missing
 then comes from the cloud with the next sync. verify names the records that are
 known to have been here and are not; after a sync, "nowhere" says that the cloud
-does not have them either. Exit code 6 means that something was damaged, or is
-still missing because of it.
+does not have them either. A record that came back from the cloud without its
+last edit, which was not synced, is named, too. What is lost for good stays named,
+here and in status, until you edit the record or say --seen. Exit code 6 means that
+something was damaged, or is still missing because of it.
 
 With --json it prints {"ok", "records", "chunks", "missing", "damage": [...],
-"lost": [{"id", "kind", "nowhere", "copy"}],
+"lost": [{"id", "kind", "nowhere", "copy", "edit": ""|"lost"|"perhaps lost"}],
 "incomplete": [{"id", "kind", "missing"}]}.`,
 		Example: "  sidekeep verify",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context(), seen) },
 	}
+	cmd.Flags().BoolVar(&seen, "seen", false, "take what is named as lost for good off the list, after naming it once more")
 	a.jsonFlag(cmd)
 	return cmd
 }
 
-func (a *app) verify(ctx context.Context) error {
+func (a *app) verify(ctx context.Context, seen bool) error {
 	h, err := a.openHome()
 	if err != nil {
 		return err
@@ -104,18 +101,40 @@ func (a *app) verify(ctx context.Context) error {
 	if err := a.printVerify(report); err != nil {
 		return err
 	}
-	n := len(report.Lost)
+	if seen {
+		if err := a.seenLost(ctx, h, &report); err != nil {
+			return err
+		}
+	}
 	switch {
 	case !sound:
 		return &Error{Op: "verify", Cause: errors.New("the new database is damaged, too"), Code: ExitDamaged,
 			Hint: "the flash of this device may be failing: back up, and join the account on another one"}
-	case n > 0:
-		return &Error{Op: "verify", Cause: fmt.Errorf("%s could not be read and not found elsewhere yet", count(n, "record")), Code: ExitDamaged,
-			Hint: "'sidekeep sync' fetches what the cloud has; a back-up restored into another home brings back what it has"}
+	case len(report.Lost) > 0:
+		return &Error{Op: "verify", Cause: fmt.Errorf("%s could not be read and not found elsewhere yet", lostCount(report.Lost)), Code: ExitDamaged, Hint: hintLost}
 	case len(before) > 0:
 		return &Error{Op: "verify", Cause: fmt.Errorf("%s damaged; what could be read is whole again", count(len(before), "place")), Code: ExitDamaged,
 			Hint: "'sidekeep sync' fetches what is missing"}
 	}
+	return nil
+}
+
+// seenLost takes what is lost for good off the list, and out of a report.
+func (a *app) seenLost(ctx context.Context, h *home, report *localstore.VerifyReport) error {
+	s, err := a.openStore(ctx, h, nil)
+	if err != nil {
+		return err
+	}
+	n, err := s.SeenLost(ctx)
+	var st localstore.Status
+	if err == nil {
+		st, err = s.Status(ctx)
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
+		return explain("verify", err)
+	}
+	report.Lost = st.Lost
+	fmt.Fprintf(a.stderr, "taken off the list: %s\n", count(n, "record"))
 	return nil
 }
 
@@ -137,10 +156,7 @@ func (a *app) checkStore(ctx context.Context, h *home) (report localstore.Verify
 func (a *app) printVerify(report localstore.VerifyReport) error {
 	if a.json {
 		j := verifyJSON{OK: len(report.Damage) == 0 && len(report.Lost) == 0, Records: report.Records, Chunks: report.Chunks,
-			Missing: report.Missing, Damage: append([]string{}, report.Damage...), Lost: []lostJSON{}, Incomplete: []incompleteJSON{}}
-		for _, l := range report.Lost {
-			j.Lost = append(j.Lost, lostJSON{l.ID.String(), string(l.Kind), l.Asked != 0, l.Copy != nil})
-		}
+			Missing: report.Missing, Damage: append([]string{}, report.Damage...), Lost: agent.LostRecords(report.Lost), Incomplete: []incompleteJSON{}}
 		for _, in := range report.Incomplete {
 			j.Incomplete = append(j.Incomplete, incompleteJSON{in.ID.String(), string(in.Kind), in.Missing})
 		}
@@ -149,8 +165,8 @@ func (a *app) printVerify(report localstore.VerifyReport) error {
 	for _, d := range report.Damage {
 		fmt.Fprintln(a.stdout, "damaged: "+escape(d))
 	}
-	for _, l := range report.Lost {
-		fmt.Fprintf(a.stdout, "lost: %s %s: %s\n", escape(orDash(string(l.Kind))), l.ID, lostText(l))
+	for _, l := range agent.LostRecords(report.Lost) {
+		fmt.Fprintln(a.stdout, escape(lostLine(l)))
 	}
 	for _, in := range report.Incomplete {
 		fmt.Fprintf(a.stdout, "incomplete: %s %s: %s not here yet\n", escape(string(in.Kind)), in.ID, count(in.Missing, "piece"))
@@ -164,19 +180,48 @@ func (a *app) printVerify(report localstore.VerifyReport) error {
 		sound = count(len(report.Damage), "place") + " damaged"
 	}
 	if len(report.Lost) > 0 {
-		sound += fmt.Sprintf(", %s lost", count(len(report.Lost), "record"))
+		sound += ", " + lostCount(report.Lost) + " lost"
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s and %s of pictures: %s%s\n",
 		count(report.Records, "record"), count(report.Chunks, "piece"), sound, missing)
 	return err
 }
 
-func lostText(l localstore.Lost) string {
-	switch {
-	case l.Asked != 0:
-		return "nowhere: neither here nor at the cloud"
-	case l.Copy != nil:
-		return "damaged here, and the cloud was not asked yet; the damaged copy comes back if it has none"
+const hintLost = "'sidekeep sync' fetches what the cloud has; a back-up restored into another home brings back what it has; editing a named record, or 'sidekeep verify --seen', takes what is lost for good off the list"
+
+// lostCount counts records and, apart, edits of records that are here.
+func lostCount(list []localstore.Lost) string {
+	edits := 0
+	for i := range list {
+		if list[i].Back {
+			edits++
+		}
 	}
-	return "could not be read here, and the cloud was not asked yet"
+	text := ""
+	if n := len(list) - edits; n > 0 || edits == 0 {
+		text = count(n, "record")
+	}
+	if edits > 0 && text != "" {
+		text += " and "
+	}
+	if edits > 0 {
+		text += count(edits, "edit")
+	}
+	return text
+}
+
+// lostLine names a record that was in a damaged database.
+func lostLine(l agent.LostRecord) string {
+	what := "could not be read here, and the cloud was not asked yet"
+	switch {
+	case l.Edit == "lost":
+		what = "the record is here as the cloud had it; its last edit on this device was not synced, and is lost"
+	case l.Edit != "":
+		what = "the record is here as the cloud has it; its last edit on this device was not acknowledged, and may be lost"
+	case l.Nowhere:
+		what = "nowhere: neither here nor at the cloud"
+	case l.Copy:
+		what = "damaged here, and the cloud was not asked yet; the damaged copy comes back if it has none"
+	}
+	return fmt.Sprintf("lost: %s %s: %s", orDash(string(l.Kind)), l.ID, what)
 }
