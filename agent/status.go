@@ -28,7 +28,7 @@ type Status struct {
 	Kinds    map[record.Kind]KindStatus `json:"kinds"`
 	Blobs    BlobStatus                 `json:"blobs"`
 	Trust    TrustStatus                `json:"trust"`
-	Code     string                     `json:"code"` // short, equal on two devices that hold the same; see Code
+	Code     string                     `json:"code"`           // short, equal on two devices that hold the same; see Code
 	Lost     []LostRecord               `json:"lost,omitempty"` // of a damaged database
 	Problems []Problem                  `json:"problems,omitempty"`
 	Revoked  *Revocation                `json:"revoked,omitempty"` // nil while this device is trusted
