@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,6 +45,9 @@ func drillCorrupt(ctx context.Context, s *scene) error {
 			return b
 		}},
 		{"a truncated file", func(b []byte) []byte { return b[:len(b)/4+s.rand.IntN(len(b)/2)] }},
+		{"a schema that can not be read", func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte("CREATE TABLE"), []byte("CREATE TABXE"))
+		}},
 		{"garbage", func(b []byte) []byte {
 			for i := range b {
 				b[i] = byte(s.rand.Uint32())

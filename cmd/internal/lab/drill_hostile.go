@@ -32,7 +32,8 @@ var shortLies = []string{
 
 // deceives is a lie that a digest can not tell from the truth: the cloud holds
 // nothing, and says back what the device says. It is believed until the next
-// honest session (or until a sample is read back).
+// honest session, or until a sample shows it: one a day, and at random, so that
+// the few things that were made before one lie are seldom part of it.
 const deceives = "echoes digests, stores nothing"
 
 // drillHostile has handsets sync with a cloud that lies in one way after the

@@ -60,6 +60,15 @@ func repair(ctx context.Context, dir string) (r repaired, err error) {
 		}
 		err = mend(ctx, dir, opt, &r)
 	}
+	if err == nil && len(r.Left) > 0 && r.Salvaged == nil {
+		// What can not be mended in its place is left behind.
+		left := r.Left[0].What
+		r.Left = []cloudstore.Problem{}
+		if err := salvage(left); err != nil {
+			return r, err
+		}
+		err = mend(ctx, dir, opt, &r)
+	}
 	return r, err
 }
 

@@ -133,7 +133,7 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 			return err
 		}
 		if len(held) == 0 {
-			if err := p.t.addKnown(p.account, v.Kind, id); err != nil {
+			if err := p.t.addKnown(p.account[:], string(v.Kind), id[:]); err != nil {
 				return err
 			}
 		}

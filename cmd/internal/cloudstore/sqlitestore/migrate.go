@@ -55,7 +55,7 @@ func (s *Store) migrate() error {
 		}
 	}
 	if format < 4 {
-		return s.upgrade(4, schema4, nil)
+		return s.upgrade(4, schema4, fillKnown)
 	}
 	return nil
 }

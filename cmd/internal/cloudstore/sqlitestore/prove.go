@@ -157,7 +157,8 @@ func (s *Store) setAside(t *txn, account seal.Account, name record.Kind, refs []
 			addTo(&kind, v)
 		}
 		if len(held) == 1 && len(back) == 0 { // nothing of it ever opened
-			if err := t.dropKnown(account, name, ref.Record()); err != nil {
+			id := ref.Record()
+			if err := t.dropKnown(account, name, id[:]); err != nil {
 				return err
 			}
 		}

@@ -58,7 +58,7 @@ func (r *repair) run() error {
 	}
 	var kinds []record.Kind
 	err := r.s.read(r.ctx, func(q snapshot) (err error) {
-		kinds, err = kindsOf(q, r.account)
+		kinds, err = allKinds(q, r.account)
 		return err
 	})
 	if err != nil {
@@ -196,13 +196,8 @@ func (r *repair) count(t *txn, kind record.Kind) error {
 	if err := r.dominated(t, kind); err != nil {
 		return err
 	}
-	if n, err := unlisted(t, r.account, kind); err != nil {
+	if err := r.known(t, kind); err != nil {
 		return err
-	} else if n > 0 {
-		r.found(kind, unlistedText(n))
-		if err := t.listKnown(r.account, kind); err != nil {
-			return err
-		}
 	}
 	d, newest, err := countRows(t, r.account, kind)
 	if err != nil {

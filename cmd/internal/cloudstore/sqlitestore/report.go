@@ -52,7 +52,7 @@ func (s *Store) reportAccount(q snapshot, a seal.Account) (cloudstore.AccountRep
 		return r, err
 	}
 	r.Created = time.Unix(created, 0).UTC()
-	kinds, err := reportKinds(q, a)
+	kinds, err := allKinds(q, a)
 	if err != nil {
 		return r, err
 	}
@@ -74,8 +74,8 @@ func (s *Store) reportAccount(q snapshot, a seal.Account) (cloudstore.AccountRep
 	return r, q.row("SELECT count(*), coalesce(sum(size), 0) FROM chunk WHERE account = ?", a[:]).Scan(&r.Chunks, &r.ChunkBytes)
 }
 
-// reportKinds lists the kinds that have rows, and those that a device holds.
-func reportKinds(q snapshot, a seal.Account) ([]record.Kind, error) {
+// allKinds lists the kinds that have rows, had some, or are held by a device.
+func allKinds(q snapshot, a seal.Account) ([]record.Kind, error) {
 	kinds, err := kindsOf(q, a)
 	if err != nil {
 		return nil, err

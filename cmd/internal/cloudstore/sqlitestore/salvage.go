@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"sidekeep/localstore/carve"
 )
 
 // A database that SQLite finds damaged is not mended in place: it is set aside
-// whole, and what can still be read is carried over into a new one. The new file
+// whole, and what can still be read is carried over into a new one: first what
+// SQLite itself gives, then what is on single pages (carve.go). The new file
 // is another one, so its first start draws a new epoch, and devices compare
 // everything.
 
@@ -123,23 +127,20 @@ func salvageInto(ctx context.Context, dir, fresh string, opt Options, rows map[s
 	if err != nil {
 		return err
 	}
-	old, err := sql.Open("sqlite", dsn(filepath.Join(work, FileName)))
+	file := filepath.Join(work, FileName)
+	damaged, err := s.carryTables(ctx, file)
+	if err == nil && damaged {
+		err = s.carryPages(ctx, file)
+	}
 	if err == nil {
-		old.SetMaxOpenConns(1)
-		for _, table := range tables {
-			if table == "replica" || table == "chunk_ref" || table == "chunk_lost" {
-				continue // claims are void in a new epoch; the others are counted again
-			}
-			var n int
-			if n, err = s.carryOver(ctx, old, table); err != nil {
-				break
-			}
-			rows[table] = n
-		}
+		err = s.dropOrphans(ctx)
+	}
+	for _, table := range carried {
+		var n int
 		if err == nil {
-			err = s.carryMeta(ctx, old)
+			err = s.readers.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n)
 		}
-		err = errors.Join(err, old.Close())
+		rows[table] = n
 	}
 	if err = errors.Join(err, s.Close()); err != nil {
 		return err
@@ -180,44 +181,109 @@ func fillUp(path string) error {
 // fillMost bounds by how much a file is made longer: its header may be damaged.
 const fillMost = 1024
 
-// keysOf are the columns that order a table.
-var keysOf = map[string]string{
-	"account": "account", "kind": "account, kind", "version": "account, kind, seq", "dominated": "account, kind, record, version",
-	"seen": "account, replica", "proof": "account, replica, kind", "known": "account, kind, record", "chunk": "rowid", "quarantine": "account, n",
-	"restoring": "account, kind", "loss": "account, kind", "statement": "account, id",
+// carried are the tables that are carried over: claims are void in a new epoch, and
+// what is noted of chunks is noted again.
+var carried = slices.DeleteFunc(slices.Clone(tables), func(t string) bool { return t == "replica" || t == "chunk_ref" || t == "chunk_lost" })
+
+// carryTables copies what SQLite gives of each table, up to damage. It reports
+// whether it met any.
+func (s *Store) carryTables(ctx context.Context, file string) (damaged bool, err error) {
+	old, err := sql.Open("sqlite", dsn(file))
+	if err != nil {
+		return false, err
+	}
+	old.SetMaxOpenConns(1)
+	for _, table := range carried {
+		var met bool
+		if met, err = s.carryTable(ctx, old, table); err != nil {
+			break
+		}
+		damaged = damaged || met
+		if met && table == "known" {
+			err = s.setMeta(knownPartial, []byte{1})
+		}
+	}
+	if err == nil {
+		err = s.carryMeta(ctx, old)
+	}
+	return damaged, errors.Join(err, old.Close())
 }
 
-// carryOver copies the rows of a table that can be read: from the front up to
-// damage, from the back up to damage, and one by one those in between that an
-// index still names.
-func (s *Store) carryOver(ctx context.Context, old *sql.DB, table string) (int, error) {
+func (s *Store) carryTable(ctx context.Context, old *sql.DB, table string) (damaged bool, err error) {
 	columns, err := s.columns(ctx, old, table)
 	if err != nil || len(columns) == 0 {
-		return 0, err
+		return true, err
 	}
 	list := strings.Join(columns, ", ")
 	put := "INSERT OR IGNORE INTO " + table + " (" + list + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ")"
-	keys := keysOf[table]
-	damaged, err := s.carry(ctx, old, put, len(columns), "SELECT "+list+" FROM "+table+" ORDER BY "+keys)
+	return s.carry(ctx, old, put, len(columns), "SELECT "+list+" FROM "+table)
+}
+
+// carryPages copies what single pages give that is not there yet. A page that was not
+// in use any more may give an older version: repair moves it out of the log when
+// a newer one is there.
+func (s *Store) carryPages(ctx context.Context, file string) error {
+	type batch struct {
+		put   string
+		rows  [][]any
+		bytes int
+	}
+	batches := map[string]*batch{}
+	store := func(b *batch) error {
+		err := s.putRows(ctx, b.put, b.rows)
+		b.rows, b.bytes = nil, 0
+		return errors.Join(err, ctx.Err())
+	}
+	pages, done, err := openCarved(file)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if damaged && table == "known" {
-		if err := s.setMeta(knownPartial, []byte{1}); err != nil {
-			return 0, err
+	defer done()
+	_, err = pages.Rows(func(r *carve.Row) error {
+		for i := range carvedTables {
+			t := &carvedTables[i]
+			if !t.fits(r) {
+				continue
+			}
+			put := t.put(len(r.Values))
+			b := batches[put]
+			if b == nil {
+				b = &batch{put: put}
+				batches[put] = b
+			}
+			b.rows = append(b.rows, r.Values)
+			for _, v := range r.Values {
+				if v, ok := v.([]byte); ok {
+					b.bytes += len(v)
+				}
+			}
+			if len(b.rows) == carryRows || b.bytes > carryBytes {
+				return store(b)
+			}
+		}
+		return nil
+	})
+	for _, b := range batches {
+		if err == nil {
+			err = store(b)
 		}
 	}
-	if damaged {
-		back := strings.ReplaceAll(keys, ",", " DESC,") + " DESC"
-		if _, err := s.carry(ctx, old, put, len(columns), "SELECT "+list+" FROM "+table+" ORDER BY "+back); err != nil {
-			return 0, err
+	return err
+}
+
+// dropOrphans drops the rows of accounts of which nothing is left: a flipped bit names
+// accounts that never were. One of which versions or chunks are left gets its row again.
+func (s *Store) dropOrphans(ctx context.Context) error {
+	return s.do(ctx, 0, func(t *txn) error {
+		_, err := t.put("INSERT OR IGNORE INTO account (account, head, created, touched) SELECT account, 0, ?, ? FROM (SELECT account FROM version UNION SELECT account FROM chunk)",
+			s.now(), s.now())
+		for _, table := range carried {
+			if err == nil && table != "account" {
+				_, err = t.put("DELETE FROM " + table + " WHERE account NOT IN (SELECT account FROM account)")
+			}
 		}
-		if err := s.carryByIndex(ctx, old, table, list, put, len(columns)); err != nil {
-			return 0, err
-		}
-	}
-	var n int
-	return n, s.readers.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n)
+		return err
+	}, nil)
 }
 
 // columns lists the columns that both the old and the new table have.
@@ -252,7 +318,11 @@ func (s *Store) columns(ctx context.Context, old *sql.DB, table string) ([]strin
 	return both, err
 }
 
-const carryRows = 500
+// What is stored at once.
+const (
+	carryRows  = 500
+	carryBytes = 4 << 20
+)
 
 // carry copies what a query gives until it ends or meets damage.
 func (s *Store) carry(ctx context.Context, old *sql.DB, put string, width int, query string, args ...any) (damaged bool, err error) {
@@ -297,100 +367,6 @@ func (s *Store) putRows(ctx context.Context, put string, page [][]any) error {
 		return nil
 	}, nil)
 }
-
-// carryByIndex asks for each row that an index names and that was not read yet.
-func (s *Store) carryByIndex(ctx context.Context, old *sql.DB, table, list, put string, width int) error {
-	var names, one, have string
-	switch table {
-	case "version":
-		names = "SELECT account, kind, seq FROM version INDEXED BY version_by_record WHERE account >= x'' ORDER BY account, kind, record, version"
-		have = "SELECT count(*) FROM version WHERE account = ? AND kind = ? AND seq = ?"
-		one = "SELECT " + list + " FROM version WHERE account = ? AND kind = ? AND seq = ?"
-	case "chunk":
-		names = "SELECT account, chunk, rowid FROM chunk INDEXED BY chunk_by_id WHERE account >= x'' ORDER BY account, chunk"
-		have = "SELECT count(*) FROM chunk WHERE account = ? AND chunk = ? AND ? IS NOT NULL"
-		one = "SELECT " + list + " FROM chunk NOT INDEXED WHERE ? IS NOT NULL AND ? IS NOT NULL AND rowid = ?"
-	default:
-		return nil
-	}
-	if table == "version" {
-		if err := s.carryBySeq(ctx, old, have, one, put, width); err != nil {
-			return err
-		}
-	}
-	by := names[strings.Index(names, "ORDER BY"):]
-	back := strings.ReplaceAll(by, ",", " DESC,") + " DESC"
-	for _, order := range []string{names, strings.Replace(names, by, back, 1)} {
-		var keys [][3]any
-		rows, err := old.QueryContext(ctx, order)
-		if err != nil {
-			continue
-		}
-		for rows.Next() {
-			var k [3]any
-			if rows.Scan(&k[0], &k[1], &k[2]) != nil {
-				break
-			}
-			keys = append(keys, k)
-		}
-		rows.Close()
-		for _, k := range keys {
-			var n int
-			if err := s.readers.QueryRowContext(ctx, have, k[:]...).Scan(&n); err != nil {
-				return err
-			}
-			if n > 0 {
-				continue
-			}
-			if _, err := s.carry(ctx, old, put, width, one, k[:]...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// carryBySeq asks for every sequence that a kind can have.
-func (s *Store) carryBySeq(ctx context.Context, old *sql.DB, have, one, put string, width int) error {
-	type log struct {
-		account, kind any
-		head          int64
-	}
-	var logs []log
-	rows, err := s.readers.QueryContext(ctx, "SELECT account, kind, head FROM kind")
-	if err != nil {
-		return err
-	}
-	for rows.Next() {
-		var l log
-		if err := rows.Scan(&l.account, &l.kind, &l.head); err != nil {
-			rows.Close()
-			return err
-		}
-		logs = append(logs, l)
-	}
-	if err := rows.Close(); err != nil {
-		return err
-	}
-	for _, l := range logs {
-		for seq := range min(l.head, seqsMost) {
-			var n int
-			if err := s.readers.QueryRowContext(ctx, have, l.account, l.kind, seq+1).Scan(&n); err != nil {
-				return err
-			}
-			if n > 0 {
-				continue
-			}
-			if _, err := s.carry(ctx, old, put, width, one, l.account, l.kind, seq+1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// seqsMost bounds what one kind is asked for: its head may be damaged.
-const seqsMost = 1 << 22
 
 // carryMeta keeps what the operator declared, and that not all known records are listed.
 func (s *Store) carryMeta(ctx context.Context, old *sql.DB) error {

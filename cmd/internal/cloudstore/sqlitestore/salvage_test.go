@@ -49,6 +49,8 @@ func TestRepairSetsDamageAside(t *testing.T) {
 		{"head", "UPDATE account SET head = 0", 3, 1, 0},
 		{"account", "DELETE FROM account", 3, 1, 0},
 		{"digest", "UPDATE kind SET count = 7", 3, 1, 0},
+		{"flipped list", "UPDATE known SET record = zeroblob(16) WHERE record = (SELECT min(record) FROM known)", 3, 1, 0},
+		{"list of another kind", "UPDATE known SET kind = 'contactz'", 3, 1, 0},
 		{"short chunk", "UPDATE chunk SET body = substr(body, 2)", 3, 0, 1},
 		{"flipped chunk", "UPDATE chunk SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB)", 3, 0, 1},
 		{"moved chunk", "UPDATE chunk SET chunk = zeroblob(16)", 3, 0, 1},
@@ -80,6 +82,10 @@ func TestRepairSetsDamageAside(t *testing.T) {
 			}
 			if v, ch, q := count(t, s, "SELECT count(*) FROM version"), count(t, s, "SELECT count(*) FROM chunk"), count(t, s, "SELECT count(*) FROM quarantine"); v != c.versions || ch != c.chunks || q != c.kept {
 				t.Errorf("%d versions, %d chunks, %d kept for forensics; want %d, %d, %d", v, ch, q, c.versions, c.chunks, c.kept)
+			}
+			r, err := s.Report(ctx, &a.Account)
+			if err != nil || len(r.Accounts[0].Kinds) != 1 || r.Accounts[0].Kinds[0].Coverage.Missing != uint64(3-c.versions) {
+				t.Errorf("the report: %+v, %v", r, err)
 			}
 			// Writing goes on, also to the records that were hit.
 			for id := range byte(3) {
@@ -161,7 +167,19 @@ func TestSalvage(t *testing.T) {
 		{"a page overwritten", func(b []byte) []byte {
 			copy(b[40*4096:], bytes.Repeat([]byte{0xa5}, 8192))
 			return b
-		}, 850},
+		}, 950},
+		{"the schema", func(b []byte) []byte {
+			copy(b, bytes.Repeat([]byte{0xa5}, 4096))
+			for at := 0; at < len(b); at += 4096 {
+				if bytes.Contains(b[at:at+4096], []byte("CREATE TABLE")) {
+					clear(b[at : at+4096])
+				}
+			}
+			return b
+		}, 1000},
+		{"the text of the schema", func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte("CREATE TABLE"), []byte("CREATE TABXE"))
+		}, 1000},
 		{"garbage", func(b []byte) []byte { rand.Read(b); return b }, 0},
 		{"empty pages", func(b []byte) []byte { clear(b[len(b)/2:]); return b }, 0},
 	} {

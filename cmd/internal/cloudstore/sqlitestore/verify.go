@@ -123,7 +123,7 @@ func (v *verification) run(q snapshot) error {
 	if err != nil {
 		return err
 	}
-	kinds, err := kindsOf(q, v.account)
+	kinds, err := allKinds(q, v.account)
 	if err != nil {
 		return err
 	}
@@ -157,10 +157,8 @@ func (v *verification) kind(q snapshot, kind record.Kind, head syncproto.Seq) er
 	if newest > kept.Head || kept.Head > head {
 		v.found(kind, "the heads are out of order: newest row %d, kind %d, account %d", newest, kept.Head, head)
 	}
-	if n, err := unlisted(q, v.account, kind); err != nil {
+	if _, err := checkKnown(q, v.account, kind, func(kind record.Kind, what string) { v.found(kind, "%s", what) }); err != nil {
 		return err
-	} else if n > 0 {
-		v.found(kind, "%s", unlistedText(n))
 	}
 	if err := v.versions(q, kind); err != nil {
 		return err

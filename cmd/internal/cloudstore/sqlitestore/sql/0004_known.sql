@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS known (
     account BLOB NOT NULL,
     kind    TEXT NOT NULL,
     record  BLOB NOT NULL,
+    crc     INTEGER NOT NULL,           -- of the others: a flipped bit would make a record that never was
     PRIMARY KEY (account, kind, record)
 ) STRICT, WITHOUT ROWID;
 
@@ -15,11 +16,6 @@ CREATE TABLE IF NOT EXISTS known (
 ALTER TABLE proof ADD COLUMN agreed INTEGER;
 
 ALTER TABLE proof ADD COLUMN moved INTEGER;
-
-INSERT OR IGNORE INTO known (account, kind, record) SELECT account, kind, record FROM version;
-
--- What a version had seen that was lost.
-INSERT OR IGNORE INTO known (account, kind, record) SELECT account, kind, record FROM dominated WHERE aside = 0;
 
 -- Who was lost before there was this list is not in it.
 INSERT OR IGNORE INTO meta (key, value) SELECT 'known_partial', x'01' FROM loss LIMIT 1;
