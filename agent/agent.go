@@ -291,6 +291,9 @@ func checkStatus(s *Status) error {
 	case s.InSync():
 		return nil
 	}
+	for _, w := range s.Trust.Withheld {
+		e.Withheld = append(e.Withheld, cmp.Or(w.Name, w.Device))
+	}
 	for name, k := range s.Kinds {
 		switch {
 		case k.Restoring:

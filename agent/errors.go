@@ -73,6 +73,7 @@ func unserved(last error) error {
 // if the cloud's operator is all that is waited for, and Trust.
 type NotInSyncError struct {
 	Trust         error         // ErrNotKept or ErrWithholds if the cloud was caught, else nil
+	Withheld      []string      // names of the devices that had seen what is withheld
 	Kinds         []record.Kind // whose digests differ, or that have unsent records
 	Restoring     []record.Kind // that the cloud's operator is restoring
 	Held          int           // records in mass deletions that wait for a person
@@ -84,7 +85,11 @@ type NotInSyncError struct {
 func (e *NotInSyncError) Error() string {
 	var why []string
 	if e.Trust != nil {
-		why = append(why, e.Trust.Error())
+		text := e.Trust.Error()
+		if errors.Is(e.Trust, ErrWithholds) && len(e.Withheld) > 0 {
+			text += " (sync " + strings.Join(e.Withheld, ", ") + ")"
+		}
+		why = append(why, text)
 	}
 	if len(e.Kinds) > 0 && !errors.Is(e.Trust, ErrNotKept) {
 		why = append(why, names(e.Kinds)+" differ")

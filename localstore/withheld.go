@@ -1,9 +1,12 @@
 package localstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"sidekeep/localstore/record"
@@ -19,16 +22,18 @@ type Withheld struct {
 	At       time.Time        `json:"at"`       // of the statement
 	Since    time.Time        `json:"since"`    // when it was first found
 	Replicas int              `json:"replicas"` // whose writes are missing
+	Authors  []string         `json:"authors"`  // the devices of these replicas, as far as known here
 }
 
 // withheldJSON is one in meta.
 type withheldJSON struct {
-	Replica  string `json:"replica"`
-	Device   string `json:"device"`
-	Name     string `json:"name"`
-	At       int64  `json:"at"`
-	Since    int64  `json:"since"`
-	Replicas int    `json:"replicas"`
+	Replica  string   `json:"replica"`
+	Device   string   `json:"device"`
+	Name     string   `json:"name"`
+	At       int64    `json:"at"`
+	Since    int64    `json:"since"`
+	Replicas int      `json:"replicas"`
+	Authors  []string `json:"authors,omitempty"`
 }
 
 // CompareWitnesses looks whether any statement that is here claims a write that
@@ -85,21 +90,31 @@ func (s *Store) compare(c *session, seen record.Vector) (found []Withheld, chang
 		was[w.Replica] = w
 	}
 	seen = seen.Join(excused)
+	names := map[record.ReplicaID]string{}
+	for _, w := range all {
+		names[w.Replica] = cmp.Or(w.Name, w.Device)
+	}
 	for _, w := range all {
 		n := 0
+		var authors []string
 		for r, counter := range w.Seen {
 			if seen[r] < counter {
 				n++
+				if name := names[r]; name != "" {
+					authors = append(authors, name)
+				}
 			}
 		}
 		if n == 0 {
 			continue
 		}
 		h := Withheld{Replica: w.Replica, Device: w.Device, Name: w.Name, At: w.At, Since: s.Now().Truncate(time.Second), Replicas: n}
+		slices.Sort(authors)
+		h.Authors = slices.Compact(authors)
 		if old, ok := was[w.Replica]; ok {
 			h.Since = old.Since
 		}
-		changed = changed || h != was[w.Replica]
+		changed = changed || !reflect.DeepEqual(h, was[w.Replica])
 		found = append(found, h)
 	}
 	return found, changed || len(found) != len(kept), nil
@@ -111,7 +126,7 @@ func (t *tx) setWithheld(found []Withheld) error {
 	}
 	list := make([]withheldJSON, len(found))
 	for i, h := range found {
-		list[i] = withheldJSON{h.Replica.String(), h.Device, h.Name, h.At.Unix(), h.Since.Unix(), h.Replicas}
+		list[i] = withheldJSON{h.Replica.String(), h.Device, h.Name, h.At.Unix(), h.Since.Unix(), h.Replicas, h.Authors}
 	}
 	b, err := json.Marshal(list)
 	if err != nil {
@@ -131,7 +146,7 @@ func (c *session) withheld() ([]Withheld, error) {
 	}
 	all := make([]Withheld, len(list))
 	for i, j := range list {
-		all[i] = Withheld{Device: j.Device, Name: j.Name, At: time.Unix(j.At, 0), Since: time.Unix(j.Since, 0), Replicas: j.Replicas}
+		all[i] = Withheld{Device: j.Device, Name: j.Name, At: time.Unix(j.At, 0), Since: time.Unix(j.Since, 0), Replicas: j.Replicas, Authors: j.Authors}
 		if !parseHex(all[i].Replica[:], j.Replica) {
 			return nil, fmt.Errorf("meta %s: %w", metaWithheld, ErrDamaged)
 		}

@@ -100,7 +100,8 @@ func TestShapes(t *testing.T) {
         "device": "k",
         "name": "n",
         "at": "0001-01-01T00:00:00Z",
-        "since": "0001-01-01T00:00:00Z"
+        "since": "0001-01-01T00:00:00Z",
+        "authors": []
       }
     ]
   },

@@ -41,7 +41,7 @@ With --json it prints
                     "digest", "cloud_digest", "in_sync", "restoring"}},
    "blobs": {"chunks", "missing", "bytes"},
    "trust": {"state": "kept"|"unproven"|"not_kept"|"withholds", "sampled_at",
-             "statements", "withheld": [{"device", "name", "at", "since"}]},
+             "statements", "withheld": [{"device", "name", "at", "since", "authors"}]},
    "lost": as in verify, "code"}
 and with --all more: problems, times, why the last attempt failed.`,
 		Example: "  sidekeep status\n  sidekeep status --json",
@@ -145,6 +145,8 @@ type statusWithheldJSON struct {
 	Name   string    `json:"name"`
 	At     time.Time `json:"at"`
 	Since  time.Time `json:"since"`
+	// Authors are the devices, as far as known, whose writes are withheld.
+	Authors []string `json:"authors"`
 }
 
 func statusShape(s *agent.Status) statusJSON {
@@ -158,7 +160,7 @@ func statusShape(s *agent.Status) statusJSON {
 		Code:  s.Code,
 	}
 	for _, w := range s.Trust.Withheld {
-		j.Trust.Withheld = append(j.Trust.Withheld, statusWithheldJSON{w.Device, w.Name, w.At, w.Since})
+		j.Trust.Withheld = append(j.Trust.Withheld, statusWithheldJSON{w.Device, w.Name, w.At, w.Since, append([]string{}, w.Authors...)})
 	}
 	for kind, k := range s.Kinds {
 		j.Kinds[kind] = statusKindJSON{k.Live, k.Deleted, k.Unsynced, k.Conflicts, k.Held, k.Digest, k.CloudDigest, k.InSync, k.Restoring}

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"sidekeep/agent"
@@ -22,12 +24,15 @@ func trustText(t *agent.TrustStatus) []string {
 	}
 	if len(t.Withheld) > 0 {
 		for _, w := range t.Withheld {
-			name := w.Name
-			if name == "" {
-				name = w.Device
+			name := cmp.Or(w.Name, w.Device)
+			whose := "writes"
+			if len(w.Authors) == 1 && w.Authors[0] == name {
+				whose += " of its own"
+			} else if len(w.Authors) > 0 {
+				whose += " of " + strings.Join(w.Authors, ", ")
 			}
-			lines = append(lines, fmt.Sprintf("the cloud withholds: %s had seen writes by %s that did not come here, found %s",
-				name, w.At.Local().Format(time.DateTime), w.Since.Local().Format(time.DateTime)))
+			lines = append(lines, fmt.Sprintf("the cloud withholds: %s had seen, by %s, %s that did not come here, found %s: sync %s, which gives them again",
+				name, w.At.Local().Format(time.DateTime), whose, w.Since.Local().Format(time.DateTime), name))
 		}
 		return append(lines, "hint: "+hintWithholds)
 	}
@@ -39,7 +44,7 @@ func trustText(t *agent.TrustStatus) []string {
 
 const (
 	hintNotKept   = "everything here is safe, and is offered again in each session; make a back-up ('sidekeep backup'), tell the cloud's operator, or take another cloud"
-	hintWithholds = "everything here is safe; sync the device that is named, and compare 'sidekeep status --code' of both; if they differ for long, sync over another network, or move what is missing by 'sidekeep export'; if no device has it any more, 'sidekeep sync --call-lost'"
+	hintWithholds = "everything here is safe; sync the device that is named: if the cloud lied to it, or lost what it had seen, it gives that again. If this is still said then, compare 'sidekeep status --code' of both; if they differ for long, sync over another network, or move what is missing by 'sidekeep export'; if no device has it any more, 'sidekeep sync --call-lost'"
 )
 
 // printCode prints the code that two people compare.

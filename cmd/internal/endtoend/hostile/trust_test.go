@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -190,10 +191,11 @@ func TestCase13ForkView(t *testing.T) {
 	cross(t, person.secret.Account(), cloud.Store, other.Store)
 	cross(t, person.secret.Account(), other.Store, cloud.Store)
 	for d, accused := range map[*device]string{a: "b", b: "a"} {
-		if err := d.trySync(30 * time.Second); !errors.Is(err, agent.ErrWithholds) || !errors.Is(err, agent.ErrNotInSync) {
+		err := d.trySync(30 * time.Second)
+		if !errors.Is(err, agent.ErrWithholds) || !errors.Is(err, agent.ErrNotInSync) || !strings.Contains(err.Error(), "(sync "+accused+")") {
 			t.Errorf("%s: %v", d.name, err)
 		}
-		if tr := d.trust(); tr.State != agent.TrustWithholds || len(tr.Withheld) != 1 || tr.Withheld[0].Name != accused {
+		if tr := d.trust(); tr.State != agent.TrustWithholds || len(tr.Withheld) != 1 || tr.Withheld[0].Name != accused || !slices.Equal(tr.Withheld[0].Authors, []string{accused}) {
 			t.Errorf("%s: %+v", d.name, tr)
 		}
 	}
