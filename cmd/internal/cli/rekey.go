@@ -121,9 +121,9 @@ func (a *app) replaceKeys(ctx context.Context, h *home, id *seal.Identity, cfg c
 	}
 	switch {
 	case errors.Is(err, localstore.ErrUndecided):
-		return report, &Error{Op: "rekey", Cause: err, Code: ExitHeld, Hint: "look at 'sidekeep held' and accept or reject, or run 'sidekeep sync' if there is nothing; nothing was changed"}
+		return report, &Error{Cause: err, Code: ExitHeld, Hint: "look at 'sidekeep held' and accept or reject, or run 'sidekeep sync' if there is nothing; nothing was changed"}
 	case errors.Is(err, localstore.ErrIncomplete):
-		return report, &Error{Op: "rekey", Cause: err, Code: ExitNotInSync, Hint: "run 'sidekeep sync' first, or go on without them with --missing; nothing was changed"}
+		return report, &Error{Cause: err, Code: ExitNotInSync, Hint: "run 'sidekeep sync' first, or go on without them with --missing; nothing was changed"}
 	case err != nil:
 		return report, explain("rekey", err)
 	}
