@@ -150,7 +150,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	wg.Go(func() { a.keepHouse(ctx) })
 	pause := newPause()
 	for ctx.Err() == nil {
-		end := a.session(ctx, false)
+		end := a.session(ctx, toFollow)
 		a.ended.Add(1)
 		a.notify()
 		if ctx.Err() != nil {
@@ -200,6 +200,15 @@ func (a *Agent) wait(ctx context.Context, end ending, p *pause) {
 	}
 }
 
+// purpose says what a session is for.
+type purpose uint8
+
+const (
+	toFollow purpose = iota // until it breaks
+	toSync                  // until all is proven
+	toGreet                 // until the cloud has let the device in
+)
+
 // syncTries is how often SyncOnce tries in a row without reaching a welcome.
 const syncTries = 3
 
@@ -210,6 +219,14 @@ const syncTries = 3
 // *NotInSyncError (ErrNotInSync, ErrHeld), a *HeldError (ErrHeld: equality is
 // proven, but a person has to decide on a deletion that came); or that of the store.
 func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
+	return a.once(ctx, toSync, progress)
+}
+
+// Greet opens a session and ends it as soon as the cloud has let this device in,
+// and returns nil then; otherwise the error is one of SyncOnce.
+func (a *Agent) Greet(ctx context.Context) error { return a.once(ctx, toGreet, nil) }
+
+func (a *Agent) once(ctx context.Context, what purpose, progress func(Status)) error {
 	if !a.running.CompareAndSwap(false, true) {
 		return ErrRunning
 	}
@@ -222,11 +239,13 @@ func (a *Agent) SyncOnce(ctx context.Context, progress func(Status)) error {
 	var last error
 	welcomed := false
 	for tries := 0; tries < syncTries; {
-		end := a.session(ctx, true)
+		end := a.session(ctx, what)
 		welcomed = welcomed || end.welcomed
 		switch {
 		case end.local != nil:
 			return end.local
+		case what == toGreet && end.err == nil && end.retry == syncproto.RetryNever && ctx.Err() == nil:
+			return nil
 		case end.err == nil && end.retry == syncproto.RetryNever && ctx.Err() == nil:
 			a.maintain(ctx) // a device that never runs for long would not get to it
 			return a.checkInSync(ctx)

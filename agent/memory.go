@@ -190,7 +190,7 @@ func (m *memory) sawDevices(list []syncproto.DeviceSeen) error {
 }
 
 const (
-	seenGrain = 60 // seconds; what is remembered may be older by so much, which spares the flash
+	seenGrain = 3600 // seconds; what is remembered may be older by so much, which spares the flash
 	seenMax   = 4 * syncproto.DevicesMax
 )
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -158,22 +159,38 @@ func (s *session) begin(a syncproto.StoreBegin) (syncproto.DeviceEvent, error) {
 	if s.a.prove.Swap(false) {
 		b.Sample = true
 	}
-	kinds, err := store.Kinds(s.local)
+	held, err := s.a.held(s.local)
+	b.Kinds = held.Kinds
+	return b, err
+}
+
+// held returns what the store has of each kind, and how far each was read.
+func (a *Agent) held(ctx context.Context) (h syncproto.DeviceHeld, err error) {
+	epoch, err := a.cfg.Store.Epoch(ctx)
 	if err != nil {
-		return nil, err
+		return h, err
+	}
+	h.Epoch = syncproto.Epoch(epoch)
+	kinds, err := a.cfg.Store.Kinds(ctx)
+	if err != nil {
+		return h, err
 	}
 	for _, k := range append(kinds, record.Witness) {
-		c, err := store.Cursor(s.local, k)
+		c, err := a.cfg.Store.Cursor(ctx, k)
 		if err != nil {
-			return nil, err
+			return h, err
 		}
-		d, err := store.Digest(s.local, k)
+		d, err := a.cfg.Store.Digest(ctx, k)
 		if err != nil {
-			return nil, err
+			return h, err
 		}
-		b.Kinds = append(b.Kinds, syncproto.LocalKind{Kind: k, Cursor: syncproto.Seq(c.Seq), Own: d})
+		was, err := a.cfg.Store.CloudState(ctx, k)
+		if err != nil {
+			return h, err
+		}
+		h.Kinds = append(h.Kinds, syncproto.LocalKind{Kind: k, Cursor: syncproto.Seq(c.Seq), Own: d, Proven: was.Epoch == epoch && was.Digest.Equal(d)})
 	}
-	return b, nil
+	return h, nil
 }
 
 // fork makes the next claim use a fresh replica id, unless that happened too

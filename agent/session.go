@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"time"
 
-	"sidekeep/localstore"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
@@ -39,8 +38,9 @@ type session struct {
 	local   context.Context   // for the store: a session that is stopped ends its step
 
 	inbox  chan inbound
-	outbox chan []byte
-	broken chan error // the writer or the keeper found the connection dead; holds one
+	outbox chan [][]byte // messages that go out without a pause between them
+	queued [][]byte      // for the next of them
+	broken chan error    // the writer or the keeper found the connection dead; holds one
 	timers chan syncproto.DeviceTimerID
 	armed  map[syncproto.DeviceTimerID]*time.Timer
 	set    func(syncproto.DeviceSetTimer) // of a Stepper: takes the timers instead
@@ -62,15 +62,15 @@ type inbound struct {
 }
 
 // session opens one connection and stays in it until it ends.
-func (a *Agent) session(ctx context.Context, once bool) ending {
+func (a *Agent) session(ctx context.Context, what purpose) ending {
 	a.setCloud(func(c *CloudStatus) { c.State, c.Retry = StateConnecting, nil })
 	s := &session{
-		a: a, local: context.WithoutCancel(ctx), inbox: make(chan inbound, 4), outbox: make(chan []byte, 64),
+		a: a, local: context.WithoutCancel(ctx), inbox: make(chan inbound, 4), outbox: make(chan [][]byte, 64),
 		broken: make(chan error, 1), timers: make(chan syncproto.DeviceTimerID, 4), armed: map[syncproto.DeviceTimerID]*time.Timer{},
 	}
 	defer a.cfg.Store.EndSession()
 	began := time.Now()
-	end := s.run(ctx, once)
+	end := s.run(ctx, what)
 	end.lasted = time.Since(began)
 	switch syncproto.CodeOf(end.err) {
 	case syncproto.CodeBadMessage, syncproto.CodeUnknownType, syncproto.CodeTooLarge, syncproto.CodeOutOfOrder, syncproto.CodeBadChunk:
@@ -85,7 +85,7 @@ func (a *Agent) session(ctx context.Context, once bool) ending {
 	return end
 }
 
-func (s *session) run(ctx context.Context, once bool) ending {
+func (s *session) run(ctx context.Context, what purpose) ending {
 	s.keeper = newKeeper(nil, s.a.memory.ping())
 	conn, err := s.dial(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *session) run(ctx context.Context, once bool) ending {
 	s.conn, s.keeper.conn = conn, conn
 	// Only now: a token drawn for every attempt that reaches nobody would push
 	// the one that the cloud may have stored off the list.
-	if err := s.prepare(once); err != nil {
+	if err := s.prepare(what); err != nil {
 		conn.CloseNow()
 		return ending{local: err, retry: syncproto.RetryBackoff}
 	}
@@ -131,13 +131,13 @@ func (s *session) run(ctx context.Context, once bool) ending {
 }
 
 // prepare draws the claim and builds the machine.
-func (s *session) prepare(once bool) error {
+func (s *session) prepare(what purpose) error {
 	a := s.a
 	claim, err := a.cfg.Store.BeginClaim(s.local)
 	if err != nil {
 		return err
 	}
-	st, err := a.cfg.Store.Status(s.local)
+	held, err := a.held(s.local)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,8 @@ func (s *session) prepare(once bool) error {
 		Statements: a.known.Statements().Digest(), Doubt: a.known.Ended(a.cfg.Identity) != nil,
 		Identity: a.cfg.Identity, Origin: a.target.origin, Versions: a.cfg.Versions, LeastVersion: a.memory.version(a.target.origin),
 		// Who was in a session before holds data that a new cloud may lack.
-		Create: a.cfg.Create || st.Epoch != localstore.Epoch{}, Once: once, Claim: c, Admission: a.cfg.Admission,
+		Create: a.cfg.Create || held.Epoch != syncproto.Epoch{}, Once: what != toFollow, Greet: what == toGreet, Claim: c, Admission: a.cfg.Admission,
+		Held: held,
 	})
 	return nil
 }
@@ -313,6 +314,9 @@ func (s *session) handle(e syncproto.DeviceEvent) {
 		actions := s.machine.Handle(e)
 		e = nil
 		for _, a := range actions {
+			if _, more := a.(syncproto.DeviceSend); !more {
+				s.flush()
+			}
 			result, err := s.perform(a)
 			if err != nil {
 				s.fault(err)
@@ -322,6 +326,7 @@ func (s *session) handle(e syncproto.DeviceEvent) {
 				e = result
 			}
 		}
+		s.flush()
 	}
 }
 
@@ -409,17 +414,19 @@ func messageMost(bytes int) time.Duration {
 
 // write sends what the loop queued. It alone writes messages.
 func (s *session) write(ctx context.Context) {
-	for b := range s.outbox {
-		s.keeper.pause(true) // a ping behind a large write would time out
-		wctx, cancel := context.WithTimeout(ctx, messageMost(len(b)))
-		err := s.conn.Write(wctx, b)
-		cancel()
-		s.keeper.pause(false)
-		if err != nil {
-			s.report(err)
-			for range s.outbox { // the loop must not block
+	for messages := range s.outbox {
+		for _, b := range messages {
+			s.keeper.pause(true) // a ping behind a large write would time out
+			wctx, cancel := context.WithTimeout(ctx, messageMost(len(b)))
+			err := s.conn.Write(wctx, b)
+			cancel()
+			s.keeper.pause(false)
+			if err != nil {
+				s.report(err)
+				for range s.outbox { // the loop must not block
+				}
+				return
 			}
-			return
 		}
 	}
 }
@@ -441,8 +448,16 @@ func (s *session) send(m syncproto.Message) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", m.Type(), err)
 	}
-	s.outbox <- b
+	s.queued = append(s.queued, b)
 	return nil
+}
+
+// flush hands what was queued to the writer.
+func (s *session) flush() {
+	if len(s.queued) > 0 {
+		s.outbox <- s.queued
+		s.queued = nil
+	}
 }
 
 // arm starts a timer of the machine.

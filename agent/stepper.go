@@ -23,10 +23,14 @@ const stepperOutboxMax = 4096
 // Step begins a session and says hello. The caller sees to it that the agent
 // has no other session. It returns an error of the store.
 func (a *Agent) Step(ctx context.Context, once bool) (*Stepper, error) {
-	s := &session{a: a, local: context.WithoutCancel(ctx), outbox: make(chan []byte, stepperOutboxMax)}
+	s := &session{a: a, local: context.WithoutCancel(ctx), outbox: make(chan [][]byte, stepperOutboxMax)}
 	st := &Stepper{s: s}
 	s.set = func(t syncproto.DeviceSetTimer) { st.timers = append(st.timers, t.Timer) }
-	if err := s.prepare(once); err != nil {
+	what := toFollow
+	if once {
+		what = toSync
+	}
+	if err := s.prepare(what); err != nil {
 		return nil, err
 	}
 	s.hello()
@@ -56,7 +60,7 @@ func (st *Stepper) Expire() { st.s.expire() }
 func (st *Stepper) Sent() [][]byte {
 	var all [][]byte
 	for len(st.s.outbox) > 0 {
-		all = append(all, <-st.s.outbox)
+		all = append(all, <-st.s.outbox...)
 	}
 	return all
 }

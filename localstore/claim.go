@@ -116,8 +116,20 @@ func (c *session) tokens() ([]Token, error) {
 // ClaimAccepted records that the cloud accepted the claim whose newest token is
 // k. If a fork was pending, all own dots that were not acknowledged move to the
 // new replica id in the same transaction (C5). From here on Mint and Apply work.
+//
+// It is not synced to flash unless the replica id is new: what is minted is synced
+// after it, and until then a cloud that stored k knows it as one without an answer.
 func (s *Store) ClaimAccepted(ctx context.Context, k Token) error {
-	err := s.write(ctx, false, func(t *tx) error {
+	var fresh record.ReplicaID
+	candidate := false
+	err := s.read(ctx, func(c *session) (err error) {
+		candidate, err = c.metaBytes(metaCandidate, fresh[:])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("accept claim: %w", err)
+	}
+	err = s.write(ctx, !candidate, func(t *tx) error {
 		tokens, err := t.tokens()
 		if err != nil {
 			return err
@@ -125,12 +137,7 @@ func (s *Store) ClaimAccepted(ctx context.Context, k Token) error {
 		if !slices.Contains(tokens, k) {
 			return errors.New("the token is not one that was drawn")
 		}
-		var fresh record.ReplicaID
-		forked, err := t.metaBytes(metaCandidate, fresh[:])
-		if err != nil {
-			return err
-		}
-		if forked {
+		if candidate {
 			if err := t.takeReplica(ctx, fresh); err != nil {
 				return fmt.Errorf("take replica id: %w", err)
 			}

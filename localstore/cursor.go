@@ -37,6 +37,18 @@ func (t *tx) setCursor(kind record.Kind, c Cursor) error {
 	return nil
 }
 
+// Epoch returns the cloud's epoch as the last session knew it; zero before the first.
+func (s *Store) Epoch(ctx context.Context) (e Epoch, err error) {
+	err = s.read(ctx, func(c *session) error {
+		_, err := c.metaBytes(metaEpoch, e[:])
+		return err
+	})
+	if err != nil {
+		return Epoch{}, fmt.Errorf("read the epoch: %w", err)
+	}
+	return e, nil
+}
+
 // ResetEpoch notes that the cloud's storage is another one: all cursors become
 // (epoch, 0), what the cloud proved is forgotten, and chunks are offered again.
 // Which records the cloud lacks is left to reconcile. With the epoch that is
@@ -57,6 +69,25 @@ func (s *Store) ResetEpoch(ctx context.Context, epoch Epoch) error {
 		return fmt.Errorf("reset epoch: %w", err)
 	}
 	return nil
+}
+
+// CloudState returns what the cloud last told to hold of a kind; zero if it never
+// did since its epoch is the present one.
+func (s *Store) CloudState(ctx context.Context, kind record.Kind) (c CloudState, err error) {
+	err = s.read(ctx, func(r *session) error {
+		var epoch, sum []byte
+		var count, head, at int64
+		_, err := r.one([]any{&count, &sum, &epoch, &head, &at},
+			"SELECT count, sum, proven_epoch, head, coalesce(proven_at, 0) FROM cloud WHERE kind = ? AND count IS NOT NULL", string(kind))
+		c.Digest.Count, c.Head = uint64(count), uint64(head)
+		copy(c.Digest.Sum[:], sum)
+		copy(c.Epoch[:], epoch)
+		if at != 0 {
+			c.ProvenAt = time.Unix(at, 0)
+		}
+		return err
+	})
+	return c, err
 }
 
 // SetCloudState stores what the cloud proved to hold of a kind, for Status. Not synced to flash.

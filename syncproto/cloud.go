@@ -210,8 +210,15 @@ func (s *CloudSession) onAuth(m *Auth) []CloudAction {
 
 func (s *CloudSession) onClaimed(ev Claimed) []CloudAction {
 	s.state, s.claim = cloudOpen, ev.State
-	return send(&Welcome{Epoch: ev.Epoch, Head: ev.Head, Claim: ev.State, Seen: ev.Seen, Kinds: ev.Kinds, Limits: s.conf.Limits, Time: ev.Time,
-		Statements: ev.Statements})
+	w := &Welcome{Epoch: ev.Epoch, Head: ev.Head, Claim: ev.State, Seen: ev.Seen, Limits: s.conf.Limits.Declared(), Time: ev.Time}
+	if w.Same = ev.Same; w.Same {
+		s.live = true
+		s.feed.same(ev.Kinds)
+		w.Devices = ev.Devices[:min(len(ev.Devices), welcomeDevicesMax)]
+	} else {
+		w.Kinds, w.Statements = ev.Kinds, ev.Statements
+	}
+	return send(w)
 }
 
 // readVersions reads the headers of a push, and rejects the versions whose

@@ -45,6 +45,9 @@ type Claimed struct {
 	Seen  uint64
 	Kinds []KindState
 	Time  uint64
+	Same  bool // the claim's State is the cloud's, and every chunk is here
+
+	Devices []DeviceSeen // if Same; the latest first
 
 	Statements seal.StatementsDigest // the driver's, not the store's
 }
@@ -161,6 +164,9 @@ type DoClaim struct {
 	Create  bool
 
 	Admission Admission
+
+	State      StateDigest           // of the device; zero if it said none
+	Statements seal.StatementsDigest // that the cloud has
 }
 
 // CloudVersion is a pushed version whose header was read.

@@ -14,6 +14,7 @@ type feed struct {
 	state   map[record.Kind]uint64 // of the kinds, as last told
 	own     map[record.Kind][]Seq  // ascending: pushed in this session, not yet passed
 	owned   int
+	runs    map[record.Kind]KindState // the last row of pushes of this session with nothing of others in between: from Prev to Head
 }
 
 // ownMax bounds the remembered sequences of own versions. What is forgotten is
@@ -21,7 +22,7 @@ type feed struct {
 const ownMax = 16384
 
 func newFeed() feed {
-	return feed{cursors: map[record.Kind]Seq{}, behind: map[record.Kind]bool{}, state: map[record.Kind]uint64{}, own: map[record.Kind][]Seq{}}
+	return feed{cursors: map[record.Kind]Seq{}, behind: map[record.Kind]bool{}, state: map[record.Kind]uint64{}, own: map[record.Kind][]Seq{}, runs: map[record.Kind]KindState{}}
 }
 
 // begin starts to follow: the device's cursors, and the heads in the cloud.
@@ -29,12 +30,21 @@ func (f *feed) begin(held []Held, kinds []KindState) {
 	clear(f.cursors)
 	clear(f.behind)
 	for _, h := range held {
-		f.cursors[h.Kind] = h.After
+		f.cursors[h.Kind] = f.stepOver(h.Kind, h.After)
 	}
 	f.tell(kinds)
 	for _, k := range kinds {
 		f.behind[k.Kind] = k.Head > f.cursors[k.Kind]
 	}
+}
+
+// same starts to follow for a device that has read everything.
+func (f *feed) same(kinds []KindState) {
+	held := make([]Held, len(kinds))
+	for i, k := range kinds {
+		held[i] = Held{Kind: k.Kind, After: k.Head}
+	}
+	f.begin(held, kinds)
 }
 
 // tell notes the states that the device is told in a proof.
@@ -80,10 +90,21 @@ func (f *feed) pushed(versions []CloudVersion, seqs []Seq, kinds []KindState) {
 		f.owned++
 	}
 	for _, k := range kinds {
-		if c := f.cursors[k.Kind]; c >= k.Prev {
-			f.cursors[k.Kind] = max(c, k.Head)
+		if run, ok := f.runs[k.Kind]; ok && run.Head == k.Prev {
+			k.Prev = run.Prev
 		}
+		f.runs[k.Kind] = k
+		f.cursors[k.Kind] = f.stepOver(k.Kind, f.cursors[k.Kind])
 	}
+}
+
+// stepOver moves a cursor over what this session itself brought, as the device's
+// own cursor does when it sees the acks.
+func (f *feed) stepOver(kind record.Kind, c Seq) Seq {
+	if run, ok := f.runs[kind]; ok && c >= run.Prev {
+		return max(c, run.Head)
+	}
+	return c
 }
 
 // read notes that a kind was read up to next, and drops own versions from items.

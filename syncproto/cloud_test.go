@@ -165,3 +165,51 @@ func TestCloudForgetsOwnVersionsInBounds(t *testing.T) {
 		t.Errorf("left %v", items)
 	}
 }
+
+// TestCloudFollowsFromTheSameState: the welcome says no more than that, and what
+// others write comes from there on.
+func TestCloudFollowsFromTheSameState(t *testing.T) {
+	s := openCloud()
+	s.state = cloudClaims
+	got := s.Handle(Claimed{Epoch: Epoch{1}, Head: 5, Kinds: []KindState{{Kind: record.Notes, Count: 1, Head: 5}}, Same: true})
+	if w, ok := got[0].(SendToDevice).Message.(*Welcome); !ok || !w.Same || w.Kinds != nil || len(w.Limits) > 0 {
+		t.Fatalf("welcome: %+v", got[0])
+	}
+	if !s.Live() || s.Busy() {
+		t.Fatalf("live %v, busy %v", s.Live(), s.Busy())
+	}
+	s.Handle(Moved{Kinds: []record.Kind{record.Notes}})
+	if got := s.Handle(Continue{}); len(got) != 1 || got[0] != (DoReadLog{Kind: record.Notes, After: 5, BytesMax: BatchBytesMax}) {
+		t.Errorf("reads %+v", got)
+	}
+}
+
+// TestCloudDoesNotGiveBackWhatItWasGiven: a device that follows from before its own
+// pushes, whose acks it may not have seen, is given only what others wrote.
+func TestCloudDoesNotGiveBackWhatItWasGiven(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		heads  []Seq // of the kind after each push; another device's writes in the gaps
+		after  Seq
+		behind bool
+	}{
+		{"nothing between", []Seq{3, 4, 5}, 2, false},
+		{"read after the first", []Seq{3, 4, 5}, 3, false},
+		{"read nothing", []Seq{3, 4, 5}, 0, true},
+		{"others between", []Seq{3, 5}, 2, true},
+		{"others between, and read", []Seq{3, 5}, 4, false},
+	} {
+		sealed := vectorSealed(t, "FN:x")
+		s := openCloud()
+		for i, head := range c.heads {
+			receivedBy(t, s, &Push{ID: RequestID(i + 1), Versions: []SealedVersion{{Header: sealed.Header, Body: sealed.Body}}})
+			s.Handle(Committed{Head: head, Seqs: []Seq{head}, Kinds: []KindState{{Kind: record.Contacts, Count: 1, Prev: head - 1, Head: head}}})
+		}
+		head := c.heads[len(c.heads)-1]
+		receivedBy(t, s, &Live{ID: 9, Kinds: []Held{{Kind: record.Contacts, After: c.after}}})
+		s.Handle(States{Head: head, Kinds: []KindState{{Kind: record.Contacts, Count: 1, Head: head}}})
+		if s.Busy() != c.behind {
+			t.Errorf("%s: something to give: %v", c.name, s.Busy())
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (s *CloudSession) onListed(m *Auth, ev Listed) []CloudAction {
 	case ev.Trusted:
 		s.state = cloudClaims
 		return s.do(m, DoClaim{Account: h.Account, Device: h.Device, Replica: h.Replica, Last: h.Last, Pending: h.Pending,
-			Counter: h.Counter, Create: h.Create, Admission: h.Admission})
+			Counter: h.Counter, Create: h.Create, Admission: h.Admission, State: m.State, Statements: ev.Set})
 	case s.contested != nil:
 		return s.fail(CodeRefused)
 	}

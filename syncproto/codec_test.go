@@ -19,9 +19,9 @@ func examples() []Message {
 	ref := NewRef(record.ID{1}, record.VersionID{2})
 	chunks := []record.ChunkID{{1}, {2}}
 	return []Message{
-		&Hello{Versions: []uint64{1}, Account: [32]byte{1}, Device: [32]byte{2}, Replica: record.ReplicaID{3}, Nonce: Nonce{4},
+		&Hello{Versions: []uint64{ProtocolVersion}, Account: [32]byte{1}, Device: [32]byte{2}, Replica: record.ReplicaID{3}, Nonce: Nonce{4},
 			Last: Token{5}, Pending: []Token{{6}, {7}}, Counter: 8, Create: true},
-		&Challenge{Version: 1, Nonce: Nonce{1}},
+		&Challenge{Version: ProtocolVersion, Nonce: Nonce{1}},
 		&Auth{Signature: [64]byte{1}, Chain: []Link{{Device: [32]byte{1}, Serial: 2, Signature: [64]byte{3}}}},
 		&Welcome{Epoch: Epoch{1}, Head: 7, Claim: ClaimStale, Seen: 3, Kinds: []KindState{state}, Limits: DefaultLimits(), Time: 1},
 		&Push{ID: 1, Versions: []SealedVersion{sealed}},
@@ -46,7 +46,7 @@ func examples() []Message {
 		&Aside{ID: 1, Kind: record.Notes, Refs: []Ref{ref}},
 		&Offer{Mailbox: seal.Mailbox{1}, Note: []byte{2}},
 		&Opened{Seconds: 600},
-		&Enter{Versions: []uint64{1}, Mailbox: seal.Mailbox{1}},
+		&Enter{Versions: []uint64{ProtocolVersion}, Mailbox: seal.Mailbox{1}},
 		&Post{Sealed: []byte{1, 2}},
 		&Shut{Code: CodeTimeout},
 	}

@@ -19,10 +19,27 @@ type DeviceConfig struct {
 	LeastVersion uint64
 	Create       bool // make the account if the cloud does not know it
 	Once         bool // close when everything is proven, instead of staying live
+	Greet        bool // close as soon as the claim is accepted
 	Claim        DeviceClaim
 	Admission    Admission             // from the cloud's operator; zero if there is none
 	Statements   seal.StatementsDigest // of what is known about the account's devices
 	Doubt        bool                  // by which this one is not trusted
+	Held         DeviceHeld            // is told with auth: a cloud in the same state has nothing to compare
+}
+
+// DeviceHeld is what a device holds before a session, and how far it has read.
+type DeviceHeld struct {
+	Epoch Epoch // of the cursors; zero before the first session
+	Kinds []LocalKind
+}
+
+// states returns what a cloud in the same state would say.
+func (h *DeviceHeld) states() []KindState {
+	out := make([]KindState, len(h.Kinds))
+	for i, k := range h.Kinds {
+		out[i] = KindState{Kind: k.Kind, Count: k.Own.Count, Sum: k.Own.Sum, Head: k.Cursor}
+	}
+	return out
 }
 
 // DeviceClaim is the claim of one hello (SPEC.md section "Claims"). It was
@@ -69,11 +86,13 @@ type DeviceSession struct {
 	busy     bool          // a store operation with a result is under way
 	live     bool          // live was asked for and answered
 	liveSent bool
-	resting  bool // the rest timer runs
-	stopping bool // bye is due as soon as the store is idle
-	changed  bool // something was received or sent since the cloud was last told what is here
-	cautious bool // the cloud claims to know own writes that are unknown here: read all before writing
-	mailbox  bool // offered, and not shut
+	seen     []DeviceSeen // as a welcome told that was a proof, too
+	resting  bool         // the rest timer runs
+	stopping bool         // bye is due as soon as the store is idle
+	changed  bool         // something was received or sent since the cloud was last told what is here
+	proveDue bool         // an operator wants to know what there is before it comes
+	cautious bool         // the cloud claims to know own writes that are unknown here: read all before writing
+	mailbox  bool         // offered, and not shut
 	waste    deviceWaste
 	up       deviceUpload
 	down     deviceDownload
@@ -262,6 +281,9 @@ func (s *DeviceSession) challenged(c *Challenge) {
 		Token: s.hello.Newest(), Transcript: sha256.Sum256(hello), Origin: s.cfg.Origin,
 	})
 	a := &Auth{Signature: [64]byte(sig), Chain: NewLinks(id.Chain)}
+	if h := &s.cfg.Held; h.Epoch != (Epoch{}) {
+		a.State = NewStateDigest(h.Epoch, s.cfg.Statements, h.states())
+	}
 	s.phase = deviceAuth
 	s.cfg.LeastVersion = c.Version
 	s.send(a)
@@ -271,6 +293,13 @@ func (s *DeviceSession) welcomed(w *Welcome) {
 	if err := w.Limits.Check(); err != nil {
 		s.close(DeviceClose{Err: err, Retry: RetryBackoff})
 		return
+	}
+	if w.Same {
+		if w.Epoch != s.cfg.Held.Epoch || w.Epoch == (Epoch{}) {
+			s.fail(CodeBadMessage, "the same state as none")
+			return
+		}
+		w.Kinds, w.Statements = s.cfg.Held.states(), s.cfg.Statements
 	}
 	s.do(DeviceWelcomed{Version: s.cfg.LeastVersion, Time: w.Time, Epoch: w.Epoch})
 	switch w.Claim {
@@ -282,6 +311,7 @@ func (s *DeviceSession) welcomed(w *Welcome) {
 		return
 	}
 	s.epoch, s.limits, s.head = w.Epoch, w.Limits, w.Head
+	s.live, s.liveSent, s.seen = w.Same, w.Same, w.Devices
 	s.statements.cloud = w.Statements
 	s.statements.due = w.Statements != s.cfg.Statements || s.statements.pleads || s.cfg.Doubt
 	s.phase = deviceBegin
@@ -303,9 +333,14 @@ func (s *DeviceSession) fork(why ForkReason) {
 }
 
 func (s *DeviceSession) began(b LocalBegan) {
+	if s.cfg.Greet {
+		s.send(&Bye{})
+		s.close(DeviceClose{Retry: RetryNever})
+		return
+	}
 	for _, l := range b.Kinds {
 		k := s.kind(l.Kind)
-		k.own, k.cursor, k.saved, k.here = l.Own, l.Cursor, l.Cursor, true
+		k.own, k.cursor, k.saved, k.here, k.proven = l.Own, l.Cursor, l.Cursor, true, l.Proven
 	}
 	differs := false
 	for _, k := range s.kinds {
@@ -318,9 +353,11 @@ func (s *DeviceSession) began(b LocalBegan) {
 		s.sample.begin()
 	}
 	s.phase = deviceWork
-	if differs {
-		s.prove(false) // an operator wants to know what there is before it comes
+	if s.live { // the welcome was the proof
+		s.do(DeviceStateChanged{true})
+		s.do(DeviceProved{s.seen})
 	}
+	s.proveDue = differs
 }
 
 // kind returns the state of a kind, made at its place in the order if it is new.
@@ -371,9 +408,15 @@ func (s *DeviceSession) room() bool { return len(s.requests) < s.limits.Get(Limi
 // held lists what this device holds of every kind, for live and prove.
 func (s *DeviceSession) held(cursors bool) []Held {
 	hs := make([]Held, 0, len(s.kinds))
+	flying := map[*deviceKind]uint64{} // the cloud takes them before it hears this
+	for _, r := range s.requests {
+		if r.typ == TypePush {
+			flying[r.kind] += uint64(len(r.refs))
+		}
+	}
 	for _, k := range s.kinds {
-		h := Held{Kind: k.name, Count: k.own.Count, Sum: k.own.Sum, Lacking: k.lacking}
-		k.lackingTold = k.lacking
+		h := Held{Kind: k.name, Count: k.own.Count, Sum: k.own.Sum, Lacking: k.lacking - min(k.lacking, flying[k])}
+		k.lackingTold = h.Lacking
 		if cursors {
 			h.After = k.cursor
 		}

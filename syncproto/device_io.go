@@ -218,6 +218,7 @@ type (
 		Kind   record.Kind
 		Cursor Seq
 		Own    rangeset.Digest
+		Proven bool // the cloud held just that when it last told
 	}
 	// LocalBegan answers StoreBegin with every kind that the store has.
 	LocalBegan struct {

@@ -24,6 +24,7 @@ type deviceKind struct {
 	cursor Seq             // everything of the kind up to here is here
 	saved  Seq             // the cursor as the store has it
 	here   bool            // the store has records of it
+	proven bool            // the cloud held the same when it last told
 	told   KindState       // what the store was told of the cloud
 	asked  RequestID       // pull, fetch, range or aside under way; 0 for none
 
@@ -89,8 +90,8 @@ func (k *deviceKind) start() {
 	case k.equal(), k.restoring():
 		k.wantReconcile = false
 	case k.wantReconcile:
-	case k.cursor > k.cloud.Head, k.cursor == 0 && k.own.Count > 0:
-		k.wantReconcile = true // the cloud is behind, or another one
+	case k.cursor > k.cloud.Head, k.cursor == 0 && k.own.Count > 0, k.proven && k.cloud.Count < k.own.Count:
+		k.wantReconcile = true // the cloud is behind, or another one, or lost something
 	default:
 		k.wantPull = k.cloud.Head > k.cursor
 	}
@@ -128,20 +129,28 @@ func (s *DeviceSession) plan() {
 		}
 	}
 	s.cautious = false
-	rest := true
+	rest, given := true, true
 	for _, k := range s.kinds {
 		if s.planKind(k) {
 			continue
 		}
 		rest = false
-		if s.busy || s.phase == deviceClosed || !s.live {
+		if s.busy || s.phase == deviceClosed {
+			return
+		}
+		if k.given() {
+			continue
+		}
+		given = false
+		// What a reconcile asks is small: the other kinds need not wait for it.
+		if k.reconciler == nil && !s.live {
 			return
 		}
 	}
 	if rest && s.witness.testify(s) {
 		return
 	}
-	if !s.liveSent {
+	if !s.liveSent && given { // the cloud takes what is on its way before it
 		s.liveSent, s.changed = true, false
 		s.send(&Live{ID: s.request(&deviceRequest{typ: TypeLive}), Kinds: s.held(true)})
 	}
@@ -152,6 +161,12 @@ func (s *DeviceSession) plan() {
 	if rest && !s.busy && s.planTrust() && s.cfg.Once {
 		s.planEnd()
 	}
+}
+
+// given reports whether all that is left to do for the kind is to wait for acks.
+func (k *deviceKind) given() bool {
+	read := k.asked == 0 && k.next == nil && len(k.need) == 0 && len(k.aside) == 0 && !k.wantReconcile && !k.wantPull
+	return k.pushing > 0 && read && !k.again && !k.minting && len(k.out) == 0
 }
 
 // planTrust looks for lies when every kind is at rest. It reports whether
@@ -230,7 +245,9 @@ func (s *DeviceSession) differ(k *deviceKind) bool {
 	case k.explained():
 		s.giveUp(k, "some versions of the cloud do not open")
 	case !k.proofFresh && !s.live:
-		s.prove(false)
+		if !s.liveSent { // else its proof is on its way
+			s.prove(false)
+		}
 		return false
 	case !k.proofFresh:
 		// A live batch may be on its way: wait a moment, then ask.

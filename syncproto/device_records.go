@@ -214,15 +214,29 @@ func (s *DeviceSession) push(k *deviceKind) bool {
 	if k.again {
 		k.again, k.minting = false, true // what is new comes at the outbox's end
 	}
-	window := s.limits.Get(LimitPushWindow)
-	for len(k.out) > 0 && k.pushing < window && s.room() {
+	// Before live a small push waits until it is known whether more follows: the
+	// last one has live beside it.
+	wait := !s.liveSent && k.minting && len(k.out) <= pushWaits
+	for len(k.out) > 0 && !wait && s.mayPush() {
 		s.sendPush(k)
 	}
-	if len(k.out) == 0 && k.minting && k.pushing < window && s.room() {
+	if (len(k.out) == 0 || wait) && k.minting && s.mayPush() {
 		s.ask(StoreMint{Kind: k.name, After: k.after, RecordsMax: s.limits.Get(LimitPushRecords), BytesMax: min(s.grain, s.limits.Get(LimitPushBytes))})
 		return true
 	}
 	return k.pushing > 0 || len(k.out) > 0 || k.minting
+}
+
+// pushWaits is how many versions are few for a push.
+const pushWaits = 16
+
+// mayPush reports whether the cloud takes another push.
+func (s *DeviceSession) mayPush() bool {
+	pushing := 0
+	for _, k := range s.kinds {
+		pushing += k.pushing
+	}
+	return pushing < s.limits.Get(LimitPushWindow) && s.room()
 }
 
 func (s *DeviceSession) minted(m LocalMinted) {
@@ -254,7 +268,7 @@ func (s *DeviceSession) sendPush(k *deviceKind) {
 		k.out = k.out[1:]
 	}
 	k.pushing++
-	s.changed = true
+	s.changed = s.changed || k.name != record.Witness // its ack says enough, see acked
 	k.proofFresh = false
 	s.send(p)
 }
@@ -287,6 +301,9 @@ func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 			s.witness.changed(s)
 		}
 	}
+	if k.name == record.Witness && m.Head != s.head+Seq(len(r.refs)) {
+		s.changed = true // more than the statement moved the account
+	}
 	s.head = m.Head
 	for i := range m.Kinds {
 		st := &m.Kinds[i]
@@ -295,7 +312,7 @@ func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 			own.cursor = max(own.cursor, st.Head) // nobody else wrote in between
 		}
 	}
-	if reseed && s.room() {
+	if reseed && s.room() && (s.live || !s.liveSent) {
 		s.prove(false) // the operator sees it move
 	}
 	s.do(DeviceStateChanged{s.live})
@@ -326,6 +343,10 @@ func (s *DeviceSession) askRange(k *deviceKind) {
 	k.asked = s.request(&deviceRequest{kind: k, typ: TypeRange})
 	s.send(NewRange(k.asked, k.name, *k.next))
 	k.next = nil
+	if s.proveDue && s.room() {
+		s.proveDue = false
+		s.prove(false)
+	}
 }
 
 // ranged hands the cloud's answer to the store's end of the reconcile.

@@ -68,7 +68,7 @@ func opened(t *testing.T, c DeviceConfig, w *Welcome) *deviceUnderTest {
 	t.Helper()
 	d := &deviceUnderTest{t, NewDeviceSession(c)}
 	d.want(DeviceOpened{Nonce: Nonce{1}}, "send hello")
-	d.want(DeviceReceived{&Challenge{Version: 1, Nonce: Nonce{2}}}, "send auth")
+	d.want(DeviceReceived{&Challenge{Version: ProtocolVersion, Nonce: Nonce{2}}}, "send auth")
 	d.want(DeviceReceived{w}, "StoreBegin")
 	return d
 }
@@ -91,6 +91,45 @@ func liveDevice(t *testing.T, c DeviceConfig) (*deviceUnderTest, KindState) {
 	d.want(LocalOffered{}, "StoreCompare")
 	d.want(LocalCompared{}, "")
 	return d, state
+}
+
+// A device that the cloud stands with asks for nothing and is live at once.
+func TestDeviceInTheSameState(t *testing.T) {
+	c := testDeviceConfig(t)
+	own := sum(record.VersionID{15: 4})
+	local := []LocalKind{{Kind: record.Contacts, Cursor: 10, Own: own}}
+	c.Held = DeviceHeld{Epoch: Epoch{1}, Kinds: local}
+	d := &deviceUnderTest{t, NewDeviceSession(c)}
+	d.want(DeviceOpened{Nonce: Nonce{1}}, "send hello")
+	var auth *Auth
+	for _, a := range d.s.Handle(DeviceReceived{&Challenge{Version: ProtocolVersion, Nonce: Nonce{2}}}) {
+		if m, ok := a.(DeviceSend); ok {
+			auth, _ = m.Message.(*Auth)
+		}
+	}
+	theirs := []KindState{{Kind: record.Contacts, Count: 1, Sum: own.Sum, Head: 10}}
+	if auth == nil || auth.State != NewStateDigest(Epoch{1}, c.Statements, theirs) {
+		t.Fatalf("names another state: %+v", auth)
+	}
+	d.want(DeviceReceived{&Welcome{Epoch: Epoch{1}, Head: 10, Same: true}}, "StoreBegin")
+	d.want(LocalBegan{Kinds: local}, "StoreMint")
+	d.want(LocalMinted{Kind: record.Contacts, Own: own}, "StoreCloud, StoreTestify")
+	d.want(LocalTestified{}, "StoreMissing")
+	if ks := d.s.Kinds(); !d.s.Live() || len(ks) != 1 || !ks[0].Proven || ks[0].Head != 10 {
+		t.Errorf("not live and proven: %+v", ks)
+	}
+	// What another writes comes live, from there.
+	d.want(DeviceReceived{&Batch{Kind: record.Contacts, Next: 11, State: &KindState{Kind: record.Contacts, Count: 1, Sum: own.Sum, Head: 11}}}, "")
+}
+
+// A cloud can not call the same what a device of another epoch holds.
+func TestDeviceInTheSameStateOfAnotherEpoch(t *testing.T) {
+	c := testDeviceConfig(t)
+	c.Held.Epoch = Epoch{1}
+	d := &deviceUnderTest{t, NewDeviceSession(c)}
+	d.want(DeviceOpened{Nonce: Nonce{1}}, "send hello")
+	d.want(DeviceReceived{&Challenge{Version: ProtocolVersion}}, "send auth")
+	d.want(DeviceReceived{&Welcome{Epoch: Epoch{2}, Same: true}}, "close 2 protocol: bad message: the same state as none")
 }
 
 func sum(ids ...record.VersionID) rangeset.Digest {
@@ -150,7 +189,7 @@ func TestDeviceRefusesADowngrade(t *testing.T) {
 		t.Errorf("offers %v", d.s.hello.Versions)
 	}
 	d.want(DeviceReceived{&Challenge{Version: 1}}, "close 2 protocol: no common version: the cloud chose a version that was not offered")
-	c.Versions = nil
+	c.Versions, c.LeastVersion = nil, ProtocolVersion+1
 	d = &deviceUnderTest{t, NewDeviceSession(c)}
 	d.want(DeviceOpened{}, "close 2 protocol: no common version: the cloud spoke a newer version before than this program does")
 }
@@ -159,7 +198,7 @@ func TestDeviceForksWhenItsClaimIsRefused(t *testing.T) {
 	for _, claim := range []ClaimState{ClaimStale, ClaimUnknown} {
 		d := &deviceUnderTest{t, NewDeviceSession(testDeviceConfig(t))}
 		d.want(DeviceOpened{}, "send hello")
-		d.want(DeviceReceived{&Challenge{Version: 1}}, "send auth")
+		d.want(DeviceReceived{&Challenge{Version: ProtocolVersion}}, "send auth")
 		w := goodWelcome()
 		w.Claim = claim
 		d.want(DeviceReceived{w}, fmt.Sprintf("StoreFork, send bye, close %d <nil>", RetryAtOnce))
@@ -174,7 +213,7 @@ func TestDeviceRefusesLimitsBelowTheMinima(t *testing.T) {
 		}{{least - 1, false}, {least, true}, {least + 1, true}} {
 			d := &deviceUnderTest{t, NewDeviceSession(testDeviceConfig(t))}
 			d.does(DeviceOpened{})
-			d.does(DeviceReceived{&Challenge{Version: 1}})
+			d.does(DeviceReceived{&Challenge{Version: ProtocolVersion}})
 			w := goodWelcome()
 			w.Limits[id] = c.value
 			if got := d.does(DeviceReceived{w}); (got == "StoreBegin") != c.want {
@@ -202,10 +241,10 @@ func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
 		overtaken := name == "new"
 		t.Run(name, func(t *testing.T) {
 			d := opened(t, testDeviceConfig(t), goodWelcome(state))
-			d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "send prove, StoreRange")
+			d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: cursor, Own: own}}}, "StoreRange")
 			next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint, Digest: own}}}
-			d.want(LocalRanged{Kind: record.Contacts, Next: &next}, "send range")
-			d.want(DeviceReceived{&Range{ID: 2, Kind: record.Contacts, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
+			d.want(LocalRanged{Kind: record.Contacts, Next: &next}, "send range, send prove")
+			d.want(DeviceReceived{&Range{ID: 1, Kind: record.Contacts, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
 			need := []rangeset.Item{{ID: record.ID{9}, Version: record.VersionID{9}}}
 			d.want(LocalRanged{Kind: record.Contacts, Need: need, Have: 1}, "send fetch")
 			b := &Batch{ID: 3, Kind: record.Contacts, Items: []BatchItem{{Seq: 2, Header: []byte{1}, Body: []byte{1}}}}
@@ -220,6 +259,54 @@ func TestDeviceReconcilesWhenTheCloudIsBehindOrNew(t *testing.T) {
 				t.Errorf("told to lack: %+v, want %d", h, lacking)
 			}
 		})
+	}
+}
+
+// What the cloud lost is looked for at once, and the message that follows the log
+// goes out beside the push that gives it back.
+func TestDeviceGivesBackInTwoRoundTrips(t *testing.T) {
+	lost := MintedVersion{Ref: NewRef(record.ID{2}, record.VersionID{2}), Order: 1, Sealed: seal.Sealed{Header: []byte{1}, Body: []byte{2}}}
+	own := sum(record.VersionID{1}, record.VersionID{2})
+	left := KindState{Kind: record.Contacts, Count: 1, Sum: sum(record.VersionID{1}).Sum, Head: 11}
+	for name, c := range map[string]struct {
+		local LocalKind
+		first string
+	}{
+		"lost":     {LocalKind{Cursor: 10, Own: own, Proven: true}, "StoreRange"},
+		"not sent": {LocalKind{Cursor: 10, Own: own}, "send pull"},
+	} {
+		c.local.Kind = record.Contacts
+		d := opened(t, testDeviceConfig(t), goodWelcome(left))
+		d.want(LocalBegan{Kinds: []LocalKind{c.local}}, c.first)
+		if name != "lost" {
+			continue
+		}
+		next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint, Digest: own}}}
+		d.want(LocalRanged{Kind: record.Contacts, Next: &next}, "send range, send prove")
+		d.want(DeviceReceived{&Range{ID: 1, Kind: record.Contacts, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
+		d.want(LocalRanged{Kind: record.Contacts, Have: 1}, "StoreMint")
+		d.want(LocalMinted{Kind: record.Contacts, Own: own, Versions: []MintedVersion{lost}}, "StoreMint")
+		var sent []string
+		var live *Live
+		for _, a := range d.s.Handle(LocalMinted{Kind: record.Contacts, Own: own}) {
+			if m, ok := a.(DeviceSend); ok {
+				sent = append(sent, m.Message.Type().String())
+				live, _ = m.Message.(*Live)
+			}
+		}
+		if !slices.Equal(sent, []string{"push", "live"}) || len(live.Kinds) != 1 || live.Kinds[0].Count != 2 || live.Kinds[0].Lacking != 0 {
+			t.Fatalf("says beside the push: %+v", live)
+		}
+		whole := KindState{Kind: record.Contacts, Count: 2, Sum: own.Sum, Head: 12}
+		acked := whole
+		acked.Prev = 11
+		d.want(DeviceReceived{&Proof{ID: 2, Head: 11, Kinds: []KindState{left}}}, "")
+		d.want(DeviceReceived{&Ack{ID: 3, Head: 12, Kinds: []KindState{acked}}}, "StoreAcked, StoreCloud, StoreTestify")
+		d.want(LocalTestified{}, "")
+		d.want(DeviceReceived{&Proof{ID: 4, Head: 12, Kinds: []KindState{whole}}}, "StoreMissing")
+		if ks := d.s.Kinds(); !d.s.Live() || !ks[0].Proven {
+			t.Errorf("not live and proven: %+v", ks)
+		}
 	}
 }
 
@@ -259,7 +346,7 @@ func TestDeviceClosesOnWhatNobodyAskedFor(t *testing.T) {
 	for _, m := range []Message{
 		&Ack{ID: 9}, &Batch{ID: 9, Kind: record.Contacts}, &Proof{ID: 9}, &Proof{ID: 1}, &Range{ID: 9, Kind: record.Contacts, Spans: []Span{{}}},
 		&Need{ID: 9}, &Stored{Chunks: []record.ChunkID{{1}}}, &Chunk{Header: []byte{1}, Body: []byte{1}}, &Absent{ID: 9},
-		&Welcome{}, &Challenge{Version: 1}, &Hello{}, &Aside{ID: 1, Kind: record.Contacts, Refs: []Ref{ref}}, &Ack{ID: 1, Kinds: []KindState{state}},
+		&Welcome{}, &Challenge{Version: ProtocolVersion}, &Hello{}, &Aside{ID: 1, Kind: record.Contacts, Refs: []Ref{ref}}, &Ack{ID: 1, Kinds: []KindState{state}},
 	} {
 		d, _ := liveDevice(t, testDeviceConfig(t))
 		if got := d.does(DeviceReceived{m}); !strings.HasPrefix(got, "close 2 protocol: out of order") {
@@ -286,10 +373,10 @@ func TestDeviceReadsEverythingBeforeItWritesWhenTheCloudSawMore(t *testing.T) {
 	w := goodWelcome(a, b)
 	w.Seen = 6 // own counter is 5
 	d := opened(t, testDeviceConfig(t), w)
-	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 3, Own: sum(record.VersionID{1})}, {Kind: record.Notes}}}, "send prove, StoreRange")
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 3, Own: sum(record.VersionID{1})}, {Kind: record.Notes}}}, "StoreRange")
 	next := rangeset.Message{Ranges: []rangeset.Range{{Mode: rangeset.Fingerprint}}}
-	d.want(LocalRanged{Kind: record.Notes, Next: &next}, "send range")
-	d.want(DeviceReceived{&Range{ID: 2, Kind: record.Notes, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
+	d.want(LocalRanged{Kind: record.Notes, Next: &next}, "send range, send prove")
+	d.want(DeviceReceived{&Range{ID: 1, Kind: record.Notes, Spans: []Span{{Mode: RangeList}}}}, "StoreRange")
 	need := []rangeset.Item{{ID: record.ID{9}, Version: record.VersionID{2}}}
 	d.want(LocalRanged{Kind: record.Notes, Need: need}, "send fetch")
 	batch := &Batch{ID: 3, Kind: record.Notes, Items: []BatchItem{{Seq: 4, Header: []byte{1}, Body: []byte{1}}}}

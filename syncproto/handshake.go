@@ -69,6 +69,8 @@ func (m *Challenge) check() error { return nil }
 type Auth struct {
 	Signature [64]byte `cbor:"1,keyasint"` // Ed25519 of the device key over seal.AuthMessage
 	Chain     []Link   `cbor:"2,keyasint"` // certificates, the root's first
+	// State is what the device holds; zero if it does not say.
+	State StateDigest `cbor:"3,keyasint,omitzero"`
 }
 
 // Link is one certificate of a chain, without what follows from its place: the
@@ -127,12 +129,17 @@ type Welcome struct {
 	Epoch  Epoch       `cbor:"1,keyasint"`
 	Head   Seq         `cbor:"2,keyasint"` // newest sequence of the account
 	Claim  ClaimState  `cbor:"3,keyasint"`
-	Seen   uint64      `cbor:"4,keyasint"` // highest counter of this replica in any header the cloud holds
-	Kinds  []KindState `cbor:"5,keyasint"` // every kind that ever held a version
-	Limits Limits      `cbor:"6,keyasint"`
-	Time   uint64      `cbor:"7,keyasint"` // the cloud's clock, seconds since 1970
-	// Statements tells the set of statements that the cloud has; zero is none.
+	Seen   uint64      `cbor:"4,keyasint"`           // highest counter of this replica in any header the cloud holds
+	Kinds  []KindState `cbor:"5,keyasint,omitempty"` // every kind that ever held a version, unless Same
+	Limits Limits      `cbor:"6,keyasint,omitempty"` // those that are not the protocol's own
+	Time   uint64      `cbor:"7,keyasint"`           // the cloud's clock, seconds since 1970
+	// Statements tells the set of statements that the cloud has; zero is none, or Same.
 	Statements seal.StatementsDigest `cbor:"8,keyasint,omitzero"`
+	// Same says that the cloud is in the state that the device named in its auth: the
+	// session is live from there.
+	Same bool `cbor:"9,keyasint,omitempty"`
+	// Devices is that of a Proof, with Same only; of few devices.
+	Devices []DeviceSeen `cbor:"10,keyasint,omitempty"`
 }
 
 // Type returns TypeWelcome.
@@ -148,5 +155,14 @@ func (m *Welcome) check() error {
 	if len(m.Limits) > LimitsMax {
 		return errorf(CodeTooLarge, "%d limits", len(m.Limits))
 	}
+	if m.Same && (m.Claim != ClaimAccepted || len(m.Kinds) > 0 || m.Statements != seal.StatementsDigest{}) {
+		return errorf(CodeBadMessage, "the same state, and another")
+	}
+	if len(m.Devices) > welcomeDevicesMax || len(m.Devices) > 0 && !m.Same {
+		return errorf(CodeBadMessage, "%d devices in a welcome", len(m.Devices))
+	}
 	return checkKindStates(m.Kinds)
 }
+
+// welcomeDevicesMax bounds the devices that a welcome tells of: it is to stay small.
+const welcomeDevicesMax = 4

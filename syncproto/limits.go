@@ -10,7 +10,7 @@ import (
 // one is refused with CodeTooLarge. A count or size that equals a limit is good.
 const (
 	// ProtocolVersion is the only version this code speaks.
-	ProtocolVersion = 1
+	ProtocolVersion = 2
 	// VersionsMax bounds the versions that a hello offers.
 	VersionsMax = 16
 
@@ -122,6 +122,18 @@ const (
 
 // Limits is what a cloud declares in its welcome. Unknown ids are ignored.
 type Limits map[LimitID]uint64
+
+// Declared returns those of l that are smaller than the protocol's own: what a
+// welcome has to tell.
+func (l Limits) Declared() Limits {
+	own, said := DefaultLimits(), Limits{}
+	for id, v := range l {
+		if most, ok := own[id]; ok && v < most {
+			said[id] = v
+		}
+	}
+	return said
+}
 
 // DefaultLimits returns the limits that this code keeps.
 func DefaultLimits() Limits {

@@ -49,9 +49,10 @@ func (m *Pull) check() error {
 
 // BatchItem is one version in the order of the account's log.
 type BatchItem struct {
-	Seq    Seq    `cbor:"1,keyasint"`
-	Header []byte `cbor:"2,keyasint"`
-	Body   []byte `cbor:"3,keyasint"`
+	_      struct{} `cbor:",toarray"`
+	Seq    Seq
+	Header []byte
+	Body   []byte
 }
 
 // Batch carries versions of one kind: the answer to a pull or a fetch, or,

@@ -3,8 +3,9 @@ package syncproto
 // SealedVersion is one version as the cloud holds it: the header it can read,
 // and a body that it can not.
 type SealedVersion struct {
-	Header []byte `cbor:"1,keyasint"`
-	Body   []byte `cbor:"2,keyasint"`
+	_      struct{} `cbor:",toarray"`
+	Header []byte
+	Body   []byte
 }
 
 func (s *SealedVersion) size() int { return len(s.Header) + len(s.Body) }

@@ -9,15 +9,15 @@ import (
 func makeInvite(t testing.TB) []vector {
 	box := seal.Mailbox{0xab, 1, 2, 3}
 	m := &vectorMaker{t: t, to: "cloud", state: "waits for hello"}
-	m.message("enter", &Enter{Versions: []uint64{1}, Mailbox: box}, taken("enter mailbox"))
-	m.message("enter, more versions", &Enter{Versions: []uint64{1, 2}, Mailbox: box}, taken("enter mailbox"))
+	m.message("enter", &Enter{Versions: []uint64{ProtocolVersion}, Mailbox: box}, taken("enter mailbox"))
+	m.message("enter, more versions", &Enter{Versions: []uint64{ProtocolVersion, ProtocolVersion + 1}, Mailbox: box}, taken("enter mailbox"))
 	m.message("enter, unknown version", &Enter{Versions: []uint64{7}, Mailbox: box}, closed(CodeVersion))
 	m.message("enter, no versions", &Enter{Versions: []uint64{}, Mailbox: box}, closed(CodeBadMessage))
-	m.filled("enter, more than 1 KiB", m.encode(&Enter{Versions: []uint64{1}, Mailbox: box}), PreAuthBytesMax, closed(CodeTooLarge))
+	m.filled("enter, more than 1 KiB", m.encode(&Enter{Versions: []uint64{ProtocolVersion}, Mailbox: box}), PreAuthBytesMax, closed(CodeTooLarge))
 	m.message("post before enter", &Post{[]byte{1}}, closed(CodeOutOfOrder))
 	m.message("offer before hello", &Offer{Mailbox: box, Note: []byte{1}}, closed(CodeOutOfOrder))
 	m.state = "waits for auth"
-	m.message("enter after hello", &Enter{Versions: []uint64{1}, Mailbox: box}, closed(CodeOutOfOrder))
+	m.message("enter after hello", &Enter{Versions: []uint64{ProtocolVersion}, Mailbox: box}, closed(CodeOutOfOrder))
 	m.state = "guest"
 	m.message("guest's post", &Post{[]byte{1, 2, 3}}, taken("hand on"))
 	m.message("guest's post, more than 1 KiB", &Post{make([]byte, PreAuthBytesMax)}, closed(CodeTooLarge))
@@ -31,7 +31,7 @@ func makeInvite(t testing.TB) []vector {
 	m.message("post", &Post{make([]byte, PostBytesMax)}, taken("hand on"))
 	m.message("post, empty", &Post{[]byte{}}, closed(CodeBadMessage))
 	m.message("shut", &Shut{}, taken("shut mailbox"))
-	m.message("enter in a session", &Enter{Versions: []uint64{1}, Mailbox: box}, closed(CodeOutOfOrder))
+	m.message("enter in a session", &Enter{Versions: []uint64{ProtocolVersion}, Mailbox: box}, closed(CodeOutOfOrder))
 
 	m.to, m.state = "device", "working, mailbox offered"
 	m.message("opened", &Opened{Seconds: 600}, taken("hand on"))

@@ -74,7 +74,7 @@ func makeVectors(t testing.TB) map[string][]vector {
 
 func vectorHello(t testing.TB) Hello {
 	id := vectorIdentity(t)
-	return Hello{Versions: []uint64{1}, Account: id.Account, Device: id.Device(), Replica: vectorReplica, Nonce: vectorDeviceNonce,
+	return Hello{Versions: []uint64{ProtocolVersion}, Account: id.Account, Device: id.Device(), Replica: vectorReplica, Nonce: vectorDeviceNonce,
 		Pending: []Token{vectorToken}, Create: true}
 }
 
@@ -86,7 +86,7 @@ func vectorAuth(t testing.TB, id *seal.Identity, change func(*seal.AuthInput)) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	challenge, err := Encode(&Challenge{Version: 1, Nonce: vectorCloudNonce})
+	challenge, err := Encode(&Challenge{Version: ProtocolVersion, Nonce: vectorCloudNonce})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func makeHandshake(t testing.TB) []vector {
 	more := append(bytes.Clone(good), 0x0b, 0x63, 'n', 'e', 'w')
 	more[2]++
 	m.raw("hello with a key of a later version", more, taken("challenge"))
-	m.message("hello without a common version", hello(func(h *Hello) { h.Versions = []uint64{0, 2} }), closed(CodeVersion))
+	m.message("hello without a common version", hello(func(h *Hello) { h.Versions = []uint64{0, 1, 3} }), closed(CodeVersion))
 	m.raw("hello, last byte missing", cut(good), closed(CodeBadMessage))
 	m.raw("hello and a byte more", append(bytes.Clone(good), 0), closed(CodeBadMessage))
 	m.message("hello without versions", hello(func(h *Hello) { h.Versions = []uint64{} }), closed(CodeBadMessage))
@@ -123,11 +123,11 @@ func makeHandshake(t testing.TB) []vector {
 	m.message("hello with a counter of 2^48", hello(func(h *Hello) { h.Counter = record.CounterMax + 1 }), closed(CodeTooLarge))
 	short := bytes.Replace(good, append([]byte{0x58, 32}, h32(t)...), append([]byte{0x58, 31}, h32(t)[1:]...), 1)
 	m.raw("hello with an account of 31 bytes", short, closed(CodeBadMessage))
-	long := bytes.Replace(good, []byte{0x01, 0x81, 0x01}, []byte{0x01, 0x81, 0x18, 0x01}, 1)
+	long := bytes.Replace(good, []byte{0x01, 0x81, 0x02}, []byte{0x01, 0x81, 0x18, 0x02}, 1)
 	m.raw("hello with a number in a long form", long, closed(CodeBadMessage))
 	m.raw("hello with a false that is written out", bytes.Replace(good, []byte{0x09, 0xf5}, []byte{0x09, 0xf4}, 1), closed(CodeBadMessage))
 	m.raw("hello with an indefinite map", append(append([]byte{0x82, 1, 0xbf}, good[3:]...), 0xff), closed(CodeBadMessage))
-	m.raw("hello with a tag", bytes.Replace(good, []byte{0x01, 0x81, 0x01}, []byte{0x01, 0x81, 0xc1, 0x01}, 1), closed(CodeBadMessage))
+	m.raw("hello with a tag", bytes.Replace(good, []byte{0x01, 0x81, 0x02}, []byte{0x01, 0x81, 0xc1, 0x02}, 1), closed(CodeBadMessage))
 	m.filled("hello of 1,024 bytes", good, PreAuthBytesMax-len(good), closed(CodeBadMessage))
 	m.filled("hello of 1,025 bytes", good, PreAuthBytesMax+1-len(good), closed(CodeTooLarge))
 	m.raw("nothing", nil, closed(CodeBadMessage))
@@ -146,6 +146,8 @@ func makeHandshake(t testing.TB) []vector {
 		f(a)
 		return a
 	}
+	m.message("auth with a state", change(func(a *Auth) { a.State = StateDigest{1} }), taken("trust"))
+	m.raw("auth with a state of zeros", append(append([]byte{0x82, 3, 0xa3}, m.encode(auth)[3:]...), append([]byte{3, 0x50}, make([]byte, 16)...)...), closed(CodeBadMessage))
 	m.message("auth with a forged signature", change(func(a *Auth) { a.Signature[0] ^= 1 }), closed(CodeRefused))
 	for _, c := range []struct {
 		name   string
@@ -206,12 +208,14 @@ func makePush(t testing.TB) []vector {
 	m.message("push of an empty header", push(SealedVersion{Header: []byte{}, Body: s.Body}), closed(CodeBadMessage))
 	m.message("push of 501 versions", push(fill(PushRecordsMax+1, func(int) SealedVersion { return SealedVersion{Header: []byte{1}, Body: []byte{1}} })...), closed(CodeTooLarge))
 	m.raw("push, last byte missing", cut(m.encode(push(good))), closed(CodeBadMessage))
-	m.raw("push with a key more", rawBody(TypePush, "a3 01 01 02 81 a2 01 41 01 02 41 01 03 00"), closed(CodeBadMessage))
-	m.raw("push with a key twice", rawBody(TypePush, "a3 01 01 01 01 02 81 a2 01 41 01 02 41 01"), closed(CodeBadMessage))
-	m.raw("push with keys out of order", rawBody(TypePush, "a2 02 81 a2 01 41 01 02 41 01 01 01"), closed(CodeBadMessage))
+	m.raw("push with a key more", rawBody(TypePush, "a3 01 01 02 81 82 41 01 41 01 03 00"), closed(CodeBadMessage))
+	m.raw("push with a key twice", rawBody(TypePush, "a3 01 01 01 01 02 81 82 41 01 41 01"), closed(CodeBadMessage))
+	m.raw("push with keys out of order", rawBody(TypePush, "a2 02 81 82 41 01 41 01 01 01"), closed(CodeBadMessage))
+	m.raw("push of a version in three parts", rawBody(TypePush, "a2 01 01 02 81 83 41 01 41 01 41 01"), closed(CodeBadMessage))
+	m.raw("push of a version without a body", rawBody(TypePush, "a2 01 01 02 81 81 41 01"), closed(CodeBadMessage))
 	m.raw("push with null for its versions", rawBody(TypePush, "a2 01 01 02 f6"), closed(CodeBadMessage))
 	m.raw("push that claims 2^32 versions", rawBody(TypePush, "a2 01 01 02 9a ff ff ff ff"), closed(CodeBadMessage))
-	m.filled("push of a body one over", rawBody(TypePush, "a2 01 01 02 81 a2 01 41 01 02 5a 00 03 c0 1b"), BodyBytesMax+1, closed(CodeTooLarge))
+	m.filled("push of a body one over", rawBody(TypePush, "a2 01 01 02 81 82 41 01 5a 00 03 c0 1b"), BodyBytesMax+1, closed(CodeTooLarge))
 	m.filled("a message of 393,216 bytes", rawBody(TypePush, "a0"), MessageBytesMax-3, closed(CodeBadMessage))
 	m.filled("a message of 393,217 bytes", rawBody(TypePush, "a0"), MessageBytesMax-2, closed(CodeTooLarge))
 	m.state = "open, stale claim"
@@ -289,7 +293,7 @@ func makeControl(t testing.TB) []vector {
 	m.raw("three things in an envelope", []byte{0x83, 0x16, 0xa0, 0xa0}, closed(CodeBadMessage))
 	m.raw("a body that is an array", []byte{0x82, 0x16, 0x80}, closed(CodeBadMessage))
 	m.raw("a body with a text key", []byte{0x82, 0x16, 0xa1, 0x61, 'a', 0x00}, closed(CodeBadMessage))
-	m.message("a hello in the open state", &Hello{Versions: []uint64{1}, Pending: []Token{{1}}}, closed(CodeOutOfOrder))
+	m.message("a hello in the open state", &Hello{Versions: []uint64{ProtocolVersion}, Pending: []Token{{1}}}, closed(CodeOutOfOrder))
 	m.message("a welcome to a cloud", &Welcome{Limits: Limits{}}, closed(CodeOutOfOrder))
 	m.message("an ack to a cloud", &Ack{ID: 1}, closed(CodeOutOfOrder))
 	m.message("a wait to a cloud", &Wait{Seconds: 1, Code: CodeBusy}, closed(CodeOutOfOrder))
@@ -304,15 +308,15 @@ func vectorWelcome() *Welcome {
 
 func makeDeviceHandshake(t testing.TB) []vector {
 	m := &vectorMaker{t: t, to: "device", state: "hello sent"}
-	challenge := &Challenge{Version: 1, Nonce: vectorCloudNonce}
+	challenge := &Challenge{Version: ProtocolVersion, Nonce: vectorCloudNonce}
 	m.message("challenge", challenge, taken("auth"))
-	m.message("challenge with a version that was not offered", &Challenge{Version: 2}, closed(CodeVersion))
+	m.message("challenge with a version that was not offered", &Challenge{Version: ProtocolVersion + 1}, closed(CodeVersion))
 	m.message("challenge with version 0", &Challenge{}, closed(CodeVersion))
 	m.raw("challenge, last byte missing", cut(m.encode(challenge)), closed(CodeBadMessage))
 	m.raw("challenge with a key more", append(append([]byte{0x82, 2, 0xa3}, m.encode(challenge)[3:]...), 3, 0), closed(CodeBadMessage))
 	m.filled("challenge of 1,025 bytes", m.encode(challenge), PreAuthBytesMax+1-len(m.encode(challenge)), closed(CodeTooLarge))
 	m.message("welcome without a challenge", vectorWelcome(), closed(CodeOutOfOrder))
-	m.message("a hello to a device", &Hello{Versions: []uint64{1}, Pending: []Token{{1}}}, closed(CodeOutOfOrder))
+	m.message("a hello to a device", &Hello{Versions: []uint64{ProtocolVersion}, Pending: []Token{{1}}}, closed(CodeOutOfOrder))
 	m.message("error: no common version", &ErrorMessage{Code: CodeVersion}, closed(CodeVersion))
 	m.message("wait before the challenge", &Wait{Seconds: 60, Code: CodeBusy}, closed(CodeBusy))
 
@@ -326,6 +330,9 @@ func makeDeviceHandshake(t testing.TB) []vector {
 	m.message("welcome with a limit of a later version", welcome(func(w *Welcome) { w.Limits[31] = 5 }), taken("claim durable"))
 	m.message("welcome with a stale claim", welcome(func(w *Welcome) { w.Claim = ClaimStale }), happened{outcome: "closed", answer: "fork"})
 	m.message("welcome to an unknown replica", welcome(func(w *Welcome) { w.Claim = ClaimUnknown }), happened{outcome: "closed", answer: "fork"})
+	m.message("welcome in the same state as a device that named none", &Welcome{Epoch: vectorEpoch, Same: true}, closed(CodeBadMessage))
+	m.message("welcome in the same state and in another", welcome(func(w *Welcome) { w.Same = true }), closed(CodeBadMessage))
+	m.message("welcome without limits", welcome(func(w *Welcome) { w.Limits = nil }), taken("claim durable"))
 	m.message("welcome with an unknown claim state", welcome(func(w *Welcome) { w.Claim = 3 }), closed(CodeBadMessage))
 	m.message("welcome with a limit below its minimum", welcome(func(w *Welcome) { w.Limits[LimitMessageBytes] = MessageBytesMax - 1 }), closed(CodeLimits))
 	m.message("welcome with 33 limits", welcome(func(w *Welcome) {

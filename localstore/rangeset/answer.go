@@ -16,6 +16,7 @@ func Answer(set Set, m Message) (Message, error) {
 	a := answerer{set: set, out: Message{Lower: m.Lower}}
 	own := make([]Digest, len(m.Ranges))
 	lower, skipping, small, large := m.Lower, false, 0, 0
+	var differ uint64 // items in ranges that differ
 	for i, r := range m.Ranges {
 		if r.Mode == List {
 			return Message{}, fmt.Errorf("%w: a device does not list", ErrMessage)
@@ -28,6 +29,9 @@ func Answer(set Set, m Message) (Message, error) {
 			own[i] = d
 		}
 		skip := r.Mode == Skip || own[i] == r.Digest
+		if !skip {
+			differ += own[i].Count
+		}
 		switch {
 		case !skip && own[i].Count > ListMax:
 			large++
@@ -36,6 +40,7 @@ func Answer(set Set, m Message) (Message, error) {
 		}
 		lower, skipping = r.Upper, skip
 	}
+	a.few = differ <= listFewItems
 	if large > 0 {
 		a.most = min(partsMax, (RangesMax-small)/large)
 	}
@@ -59,6 +64,7 @@ type answerer struct {
 	out   Message
 	most  int // parts of one range, so that the splits of all fit the message
 	items int
+	few   bool // all that differs is listed
 }
 
 // add answers one asked range. It reports false when the message is full and
@@ -71,7 +77,7 @@ func (a *answerer) add(lower Bound, asked Range, own Digest) (bool, error) {
 	case asked.Mode == Skip || own == asked.Digest:
 		a.out.Ranges = appendSkip(a.out.Ranges, asked.Upper)
 		return true, nil
-	case own.Count <= ListMax, asked.Digest.Count == 0, a.most < partsWorth && own.Count <= listCrowdedItems:
+	case own.Count <= ListMax, a.few, asked.Digest.Count == 0, a.most < partsWorth && own.Count <= listCrowdedItems:
 		return a.list(lower, asked.Upper, own.Count)
 	}
 	// Where so many ranges differ that nothing fits, the first few are split well.

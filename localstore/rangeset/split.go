@@ -4,6 +4,7 @@ const (
 	partItems        = 16  // items a part should hold when a range is split
 	partsMax         = 16  // parts of one range
 	partsWorth       = 4   // fewer parts are not worth a round trip: list
+	listFewItems     = 64  // listed if that is all that differs: a round trip costs more
 	listCrowdedItems = 256 // listed at most, when splitting would not fit the message
 )
 

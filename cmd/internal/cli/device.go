@@ -148,18 +148,8 @@ func (a *app) askCloud(ctx context.Context, h *home) error {
 	if err != nil {
 		return err
 	}
-	ctx, welcomed := context.WithCancelCause(ctx)
-	defer welcomed(nil)
-	errWelcome := errors.New("welcomed")
-	err = ag.SyncOnce(ctx, func(st agent.Status) {
-		if st.Cloud.State == agent.StateSyncing || st.Cloud.State == agent.StateLive {
-			welcomed(errWelcome)
-		}
-	})
-	switch {
-	case errors.Is(context.Cause(ctx), errWelcome), errors.Is(err, agent.ErrNotInSync):
-		return nil
-	case ctx.Err() != nil:
+	err = ag.Greet(ctx)
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return explain("join", err)

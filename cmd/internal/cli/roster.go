@@ -26,7 +26,8 @@ who let it in (the words, or the device that invited it), and whether it had the
 same as this one when it last stated what it holds, by its own clock. All of that
 is known on this device; the cloud knows no names. A device states what it holds
 when it is in sync and something has changed. "Last seen" is when its last session
-began, as the cloud said in this device's last sync: a cloud can lie about that.
+began, or up to an hour before, as the cloud said in this device's last sync: a
+cloud can lie about that.
 
 With --json it prints an array of {"id", "name", "this", "trusted", "certified_by",
 "revoked_by", "seen_at", "stated_at", "in_sync", "behind"}: certified_by and revoked_by are ids

@@ -90,7 +90,7 @@ func (d *device) hello() *syncproto.Hello {
 	var token syncproto.Token
 	rand.Read(token[:])
 	d.pending = append(d.pending, token)
-	h := &syncproto.Hello{Versions: []uint64{1}, Account: d.id.Account, Device: d.id.Device(), Replica: d.replica,
+	h := &syncproto.Hello{Versions: []uint64{syncproto.ProtocolVersion}, Account: d.id.Account, Device: d.id.Device(), Replica: d.replica,
 		Last: d.last, Pending: d.pending, Counter: d.counter, Create: d.create}
 	rand.Read(h.Nonce[:])
 	d.send(h)

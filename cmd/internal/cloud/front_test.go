@@ -82,7 +82,7 @@ func TestSlowLoris(t *testing.T) {
 	limits := cloud.Limits{AuthTime: 400 * time.Millisecond}
 	plain := cloudtest.Start(t, cloudtest.Options{Limits: limits})
 	secure := cloudtest.Start(t, cloudtest.Options{Limits: limits, TLS: secret.TLS})
-	hello := encoded(t, &syncproto.Hello{Versions: []uint64{1}, Pending: []syncproto.Token{{1}}})
+	hello := encoded(t, &syncproto.Hello{Versions: []uint64{syncproto.ProtocolVersion}, Pending: []syncproto.Token{{1}}})
 	for name, level := range map[string]struct {
 		c    *cloudtest.Cloud
 		fast string // sent at once

@@ -126,7 +126,7 @@ func seeds(f *testing.F) {
 	f.Add(byte(fuzzUpgraded), []byte("\x89\x80\x00\x00\x00\x00\x88\x82\x00\x00\x00\x00\x03\xe8"))
 	f.Add(byte(fuzzSession), []byte("\x02\x80\x00\x00\x00\x00\x00\x81\x00\x00\x00\x00x\x80\x80\x00\x00\x00\x00"))
 	f.Add(byte(fuzzSession), frame(300_000, make([]byte, 20_000)))
-	hello := &syncproto.Hello{Versions: []uint64{1}, Pending: []syncproto.Token{{1}}, Create: true}
+	hello := &syncproto.Hello{Versions: []uint64{syncproto.ProtocolVersion}, Pending: []syncproto.Token{{1}}, Create: true}
 	f.Add(byte(fuzzMessages), unframed(message(hello)))
 	f.Add(byte(fuzzMessages), unframed(message(hello), message(&syncproto.Auth{Chain: []syncproto.Link{{}}})))
 	d := newDevice(&testing.T{})

@@ -49,15 +49,15 @@ func TestDowngradeIsSeen(t *testing.T) {
 	c := cloudtest.Start(t, cloudtest.Options{})
 	d := newDevice(t)
 	d.dial(c)
-	h := &syncproto.Hello{Versions: []uint64{1}, Account: d.id.Account, Device: d.id.Device(), Replica: d.replica, Pending: []syncproto.Token{{1}}, Create: true}
+	h := &syncproto.Hello{Versions: []uint64{syncproto.ProtocolVersion}, Account: d.id.Account, Device: d.id.Device(), Replica: d.replica, Pending: []syncproto.Token{{1}}, Create: true}
 	d.send(h)
 	challenge := expect[*syncproto.Challenge](d)
 	said := *h
-	said.Versions = []uint64{1, 2}
+	said.Versions = []uint64{syncproto.ProtocolVersion, syncproto.ProtocolVersion + 1}
 	d.auth(&said, challenge, c.URL)
 	d.closed(syncproto.CodeRefused)
 
-	for _, versions := range [][]uint64{{0}, {2}, {2, 3}} {
+	for _, versions := range [][]uint64{{0}, {1}, {3, 4}} {
 		d.dial(c)
 		h.Versions = versions
 		d.send(h)

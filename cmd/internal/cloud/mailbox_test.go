@@ -40,7 +40,7 @@ func guest(t *testing.T, c *cloudtest.Cloud, m seal.Mailbox) *device {
 	t.Helper()
 	g := &device{t: t}
 	g.dial(c)
-	g.send(&syncproto.Enter{Versions: []uint64{1}, Mailbox: m})
+	g.send(&syncproto.Enter{Versions: []uint64{syncproto.ProtocolVersion}, Mailbox: m})
 	return g
 }
 

@@ -143,6 +143,7 @@ func (c *session) claim(a syncproto.DoClaim) (syncproto.CloudEvent, error) {
 	if got.Statements, err = c.entered(); err != nil {
 		return nil, err
 	}
+	got.Same = got.Same && got.Statements == a.Statements // another session may have brought some meanwhile
 	verdict := [...]string{"accepted", "stale", "unknown"}[got.State]
 	c.server.metrics.claims.WithLabelValues(verdict).Inc()
 	return got, nil

@@ -29,6 +29,8 @@ type proxy struct {
 	up     map[syncproto.Type]int // messages from devices
 	down   map[syncproto.Type]int
 	bytes  [2]int
+	spoke  int                          // times a device spoke after it had been answered
+	heard  bool                         // the cloud spoke last
 	slow   int                          // bytes a second in each direction; 0 is unlimited
 	onUp   func(syncproto.Message) bool // false cuts before the message passes
 	onDown func(syncproto.Message) bool
@@ -72,6 +74,7 @@ func (p *proxy) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.up, p.down, p.bytes = map[syncproto.Type]int{}, map[syncproto.Type]int{}, [2]int{}
+	p.spoke, p.heard = 0, true
 }
 
 // cut breaks every connection, as a lost network does.
@@ -175,7 +178,11 @@ func (p *proxy) pass(payload []byte, up bool) bool {
 		if up {
 			p.up[m.Type()]++
 			p.bytes[0] += len(payload)
+			if p.heard && m.Type() != syncproto.TypeChunk && m.Type() != syncproto.TypeBye {
+				p.spoke, p.heard = p.spoke+1, false
+			}
 		} else {
+			p.heard = true
 			p.down[m.Type()]++
 			p.bytes[1] += len(payload)
 		}
@@ -231,17 +238,11 @@ func readFrame(r *bufio.Reader) (raw, payload []byte, opcode byte, err error) {
 	}
 }
 
-// roundTrips is how many messages of devices had to be answered.
-func (p *proxy) roundTrips() int {
+// trips is how often a device spoke after it had been answered.
+func (p *proxy) trips() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
-	for t, c := range p.up {
-		if t != syncproto.TypeChunk && t != syncproto.TypeBye {
-			n += c
-		}
-	}
-	return n
+	return p.spoke
 }
 
 func (p *proxy) count(up bool, t syncproto.Type) int {

@@ -27,6 +27,7 @@ import (
 	"sidekeep/cmd/internal/cloud/cloudtest"
 	"sidekeep/cmd/internal/cloudstore/sqlitestore"
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
 )
 
 // A redirect is refused, and the host that it names never hears of the device.
@@ -76,15 +77,15 @@ func TestCase11Downgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer := strings.Replace(string(remembered), fmt.Sprintf("%q: 1", c.URL), fmt.Sprintf("%q: 2", c.URL), 1)
+	newer := strings.Replace(string(remembered), fmt.Sprintf("%q: %d", c.URL, syncproto.ProtocolVersion), fmt.Sprintf("%q: %d", c.URL, syncproto.ProtocolVersion+1), 1)
 	if newer == string(remembered) {
 		t.Fatalf("the version is not remembered: %s", remembered)
 	}
-	// As if this cloud had spoken version 2 with a newer program.
+	// As if this cloud had spoken a newer version with a newer program.
 	if err := os.WriteFile(filepath.Join(d.home, "agent.json"), []byte(newer), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, versions := range [][]uint64{nil, {1, 2}} {
+	for _, versions := range [][]uint64{nil, {syncproto.ProtocolVersion, syncproto.ProtocolVersion + 1}} {
 		d.conf.Versions = versions
 		d.reopen()
 		if err := d.trySync(20 * time.Second); !errors.Is(err, agent.ErrRefused) {
@@ -120,7 +121,16 @@ func TestFullCloudAsksToComeBack(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	a.stop()
-	b.sync()
+	// The cloud may take a moment to see that the place is free.
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		err := b.trySync(20 * time.Second)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, agent.ErrCloudFails) || time.Now().After(deadline) {
+			t.Fatalf("after a place was free: %v", err)
+		}
+	}
 }
 
 // flipStored changes one byte in the body of a stored version, as someone does

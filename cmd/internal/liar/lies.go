@@ -8,6 +8,7 @@ import (
 
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 // Lies are all ways to lie.
@@ -216,6 +217,30 @@ var Lies = []Lie{
 				return true
 			},
 			Down: func(_ *Talk, m syncproto.Message) bool { echo(m); return true },
+		}
+	}},
+	{Name: "calls every state the same, stores nothing", make: func(*Past) Script {
+		return Script{
+			State: true,
+			Up: func(k *Talk, m syncproto.Message) bool {
+				switch m := m.(type) {
+				case *syncproto.Auth:
+					k.memory["state"] = m.State != syncproto.StateDigest{}
+				case *syncproto.Push:
+					k.ToDevice(&syncproto.Ack{ID: m.ID, Kinds: []syncproto.KindState{}})
+					return false
+				case *syncproto.Have:
+					k.ToDevice(&syncproto.Need{ID: m.ID})
+					return false
+				}
+				return true
+			},
+			Down: func(k *Talk, m syncproto.Message) bool {
+				if w, ok := m.(*syncproto.Welcome); ok && k.memory["state"] == true {
+					w.Same, w.Kinds, w.Statements = true, nil, seal.StatementsDigest{}
+				}
+				return true
+			},
 		}
 	}},
 	{Name: "acknowledged what was not sent", make: func(*Past) Script {

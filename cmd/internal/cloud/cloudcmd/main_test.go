@@ -246,7 +246,7 @@ func (w *writer) session(addr string, use func(send func(syncproto.Message) erro
 	crand.Read(token[:])
 	w.pending = append(w.pending, token)
 	w.pending = w.pending[max(0, len(w.pending)-syncproto.PendingTokensMax):]
-	h := &syncproto.Hello{Versions: []uint64{1}, Account: w.id.Account, Device: w.id.Device(), Replica: w.replica, Last: w.last, Pending: w.pending, Counter: w.counter, Create: true}
+	h := &syncproto.Hello{Versions: []uint64{syncproto.ProtocolVersion}, Account: w.id.Account, Device: w.id.Device(), Replica: w.replica, Last: w.last, Pending: w.pending, Counter: w.counter, Create: true}
 	if err := send(h); err != nil {
 		return err
 	}

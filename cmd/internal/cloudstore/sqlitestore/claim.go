@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sidekeep/cmd/internal/cloudstore"
 	"sidekeep/localstore/record"
@@ -60,8 +61,33 @@ func (s *Store) claim(t *txn, c syncproto.DoClaim, live []record.ReplicaID) (syn
 		return got, err
 	}
 	got.Seen = uint64(seen)
-	got.Kinds, err = kindStates(t, c.Account)
-	return got, err
+	if got.Kinds, err = kindStates(t, c.Account); err != nil || got.State != syncproto.ClaimAccepted {
+		return got, err
+	}
+	return got, s.compareState(t, c, &got)
+}
+
+// compareState looks whether the device holds just what is stored. That is a proof
+// like any other, and kept as one.
+func (s *Store) compareState(t *txn, c syncproto.DoClaim, got *syncproto.Claimed) error {
+	whole := !slices.ContainsFunc(got.Kinds, func(k syncproto.KindState) bool { return k.State != syncproto.KindOK })
+	if !whole || c.State == (syncproto.StateDigest{}) || c.State != syncproto.NewStateDigest(s.epoch, c.Statements, got.Kinds) {
+		return nil
+	}
+	lost, err := lostChunks(t, c.Account, 1)
+	if err != nil || len(lost) > 0 {
+		return err
+	}
+	got.Same = true
+	held := make([]syncproto.Held, len(got.Kinds))
+	for i, k := range got.Kinds {
+		held[i] = syncproto.Held{Kind: k.Kind, Count: k.Count, Sum: k.Sum}
+	}
+	if err := s.storeProofs(t, c.Account, c.Device, c.Replica, held, got.Kinds); err != nil {
+		return err
+	}
+	got.Devices, err = devicesSeen(t, c.Account, c.Device)
+	return err
 }
 
 func storedClaim(t *txn, c syncproto.DoClaim) (*cloudstore.StoredClaim, error) {

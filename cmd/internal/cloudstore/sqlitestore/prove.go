@@ -30,11 +30,8 @@ func (s *Store) Prove(ctx context.Context, account seal.Account, device seal.Dev
 		if got, err = states(t, account); err != nil {
 			return err
 		}
-		for _, h := range held {
-			agreed := slices.ContainsFunc(got.Kinds, func(k syncproto.KindState) bool { return k.Kind == h.Kind && k.Count == h.Count && k.Sum == h.Sum })
-			if err := s.putProof(t, account, device, replica, h, agreed); err != nil {
-				return err
-			}
+		if err := s.storeProofs(t, account, device, replica, held, got.Kinds); err != nil {
+			return err
 		}
 		got.Devices, err = devicesSeen(t, account, device)
 		return err
@@ -43,6 +40,18 @@ func (s *Store) Prove(ctx context.Context, account seal.Account, device seal.Dev
 		return got, fmt.Errorf("prove: %w", err)
 	}
 	return got, nil
+}
+
+// storeProofs keeps what a device holds of some kinds, and whether it was what is
+// stored of them.
+func (s *Store) storeProofs(t *txn, account seal.Account, device seal.DeviceKey, replica record.ReplicaID, held []syncproto.Held, kinds []syncproto.KindState) error {
+	for _, h := range held {
+		agreed := slices.ContainsFunc(kinds, func(k syncproto.KindState) bool { return k.Kind == h.Kind && k.Count == h.Count && k.Sum == h.Sum })
+		if err := s.putProof(t, account, device, replica, h, agreed); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) putProof(t *txn, account seal.Account, device seal.DeviceKey, replica record.ReplicaID, h syncproto.Held, agreed bool) error {

@@ -5,6 +5,7 @@ import (
 
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 func testClaims(f *fixture) {
@@ -65,6 +66,87 @@ func testClaimDevice(f *fixture) {
 	if got, err := f.Claim(f.ctx, a.Claim(false)); err != nil || got.Seen != 2 || got.Head != 1 || len(got.Kinds) != 1 {
 		f.Errorf("claim after a push: %+v, %v", got, err)
 	}
+}
+
+// testSameState: a device that names the state that is stored is told so, and
+// counts as one that proved to hold all of it.
+func testSameState(f *fixture) {
+	a := f.author()
+	v := a.Edit(record.New(), "FN:x")
+	f.push(a, a.Seal(record.Contacts, record.ID{1}, v))
+	known := seal.StatementsDigest{7}
+	claim := func(want bool, what string, change func(*syncproto.DoClaim, []syncproto.KindState)) {
+		f.Helper()
+		states, err := f.Prove(f.ctx, a.Account, a.Device, a.Replica, nil, nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		c := a.Claim(false)
+		c.Statements = known
+		change(&c, states.Kinds)
+		got, err := f.Claim(f.ctx, c)
+		if err != nil || got.Same != want || len(got.Kinds) != len(states.Kinds) {
+			f.Errorf("%s: %+v, %v", what, got, err)
+		}
+		if got.State == syncproto.ClaimAccepted {
+			a.Last = c.Pending[len(c.Pending)-1]
+		}
+	}
+	proofs := func() (n int) {
+		f.Helper()
+		r, err := f.Report(f.ctx, &a.Account)
+		if err != nil || len(r.Accounts) != 1 {
+			f.Fatalf("report: %+v, %v", r, err)
+		}
+		for _, p := range r.Accounts[0].Replicas {
+			for _, k := range p.Proofs {
+				if k.Equal && k.Current && k.Lacking == 0 {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	claim(false, "no state", func(*syncproto.DoClaim, []syncproto.KindState) {})
+	for what, change := range map[string]func(*syncproto.DoClaim, []syncproto.KindState){
+		"another count": func(_ *syncproto.DoClaim, ks []syncproto.KindState) { ks[0].Count++ },
+		"another sum":   func(_ *syncproto.DoClaim, ks []syncproto.KindState) { ks[0].Sum[15]++ },
+		"read less":     func(_ *syncproto.DoClaim, ks []syncproto.KindState) { ks[0].Head-- },
+	} {
+		claim(false, what, func(c *syncproto.DoClaim, ks []syncproto.KindState) {
+			change(c, ks)
+			c.State = syncproto.NewStateDigest(f.Epoch(), known, ks)
+		})
+	}
+	claim(false, "another epoch", func(c *syncproto.DoClaim, ks []syncproto.KindState) {
+		c.State = syncproto.NewStateDigest(syncproto.Epoch{1}, known, ks)
+	})
+	claim(false, "other statements", func(c *syncproto.DoClaim, ks []syncproto.KindState) {
+		c.State = syncproto.NewStateDigest(f.Epoch(), seal.StatementsDigest{8}, ks)
+	})
+	same := func(c *syncproto.DoClaim, ks []syncproto.KindState) {
+		c.State = syncproto.NewStateDigest(f.Epoch(), known, ks)
+	}
+	claim(false, "a stale claim", func(c *syncproto.DoClaim, ks []syncproto.KindState) {
+		same(c, ks)
+		c.Last = syncproto.Token{9}
+	})
+	if n := proofs(); n != 0 {
+		f.Errorf("%d proofs of a device that proved nothing", n)
+	}
+	claim(true, "the same state", same)
+	if n := proofs(); n != 1 {
+		f.Errorf("%d proofs of one kind", n)
+	}
+	// A version whose chunk is not here: the device is to be asked for it.
+	chunk := a.Chunk([]byte("a picture"))
+	blob := &record.Blob{Size: 9, Chunks: []record.ChunkID{chunk.ID}}
+	f.push(a, a.Seal(record.Pictures, record.ID{2}, record.Set(record.New(), []record.Edit{{Key: "IMAGE", Line: []byte("IMAGE:"), Blob: blob}}, a)))
+	claim(false, "a chunk is lacking", same)
+	if err := f.Chunks().Put(f.ctx, a.Account, []syncproto.CloudChunk{chunk}); err != nil {
+		f.Fatal(err)
+	}
+	claim(true, "the chunk came", same)
 }
 
 func testReopen(f *fixture) {

@@ -171,6 +171,13 @@ func testRestoring(f *fixture, place Place) {
 			if err != nil {
 				f.Fatal(err)
 			}
+			c := o.Claim(false)
+			c.State = syncproto.NewStateDigest(f.Epoch(), c.Statements, st.Kinds)
+			claimed, err := f.Claim(f.ctx, c)
+			if err != nil || claimed.Same != (len(restoring[o]) == 0) {
+				f.Errorf("the same state while %v is being restored: %t, %v", restoring[o], claimed.Same, err)
+			}
+			o.Last = c.Pending[0]
 			for _, k := range st.Kinds {
 				state := uint64(syncproto.KindOK)
 				if slices.Contains(restoring[o], k.Kind) {

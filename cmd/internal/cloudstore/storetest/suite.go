@@ -47,6 +47,7 @@ func Run(t *testing.T, newStore func(t *testing.T, clock *Clock) Open) {
 		{"claims", testClaims},
 		{"claim is bound to its device", testClaimDevice},
 		{"devices seen", testDevicesSeen},
+		{"the same state", testSameState},
 		{"first push", testFirstPush},
 		{"repeat writes before it answers", testRepeat},
 		{"later version displaces", testDisplace},
