@@ -30,6 +30,7 @@ func Accept(w http.ResponseWriter, r *http.Request, readLimit int) (*Conn, error
 		http.Error(w, "the subprotocol is "+Subprotocol, http.StatusBadRequest)
 		return nil, fmt.Errorf("accept: %w", ErrSubprotocol)
 	}
+	w.Header()["Date"] = nil // a welcome tells the time
 	c, err := websocket.Accept(lean{w}, r, &websocket.AcceptOptions{
 		Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})

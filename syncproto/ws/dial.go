@@ -71,6 +71,7 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (*Conn, error) {
 	client := &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return ErrRedirect }}
 	c, resp, err := websocket.Dial(ctx, rawURL, &websocket.DialOptions{
 		HTTPClient: client, Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionDisabled,
+		HTTPHeader: http.Header{"User-Agent": {""}}, // that is: none. It takes bytes, and is nobody's business
 	})
 	if err != nil {
 		return nil, dialError(u, resp, err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"sidekeep/agent"
 	"sidekeep/cmd/internal/cloud/cloudtest"
 	"sidekeep/localstore"
 	"sidekeep/localstore/pim"
@@ -17,16 +18,24 @@ import (
 	"sidekeep/syncproto"
 )
 
-// commits reads how many transactions a SQLite file in WAL mode has committed:
-// the change counter in the header of its wal-index. Another process reads it,
-// because closing a descriptor in this one would drop SQLite's locks.
+// commits reads how many transactions a SQLite file in WAL mode has committed.
 func commits(t *testing.T, db string) uint32 {
 	t.Helper()
-	b, err := exec.Command("head", "-c", "12", db+"-shm").Output()
-	if err != nil || len(b) < 12 {
+	n, _ := written(t, db)
+	return n
+}
+
+// written reads how many transactions a SQLite file in WAL mode has committed, and
+// how many pages stand in its log: the change counter and mxFrame in the header of
+// its wal-index (wal.c, struct WalIndexHdr). Another process reads it, because
+// closing a descriptor in this one would drop SQLite's locks.
+func written(t *testing.T, db string) (commits, pages uint32) {
+	t.Helper()
+	b, err := exec.Command("head", "-c", "20", db+"-shm").Output()
+	if err != nil || len(b) < 20 {
 		t.Skipf("the wal-index can not be read: %v", err)
 	}
-	return binary.NativeEndian.Uint32(b[8:])
+	return binary.NativeEndian.Uint32(b[8:]), binary.NativeEndian.Uint32(b[16:])
 }
 
 // phonebook adds n records of all kinds, 500 a transaction, about as large as real ones.
@@ -93,13 +102,13 @@ func TestInitialSyncOf6500Records(t *testing.T) {
 	same(t, a, b)
 
 	// Coming back when nothing happened asks for nothing: one token is made durable at
-	// each end. The HTTP heads and frames beside these messages take some 430 bytes.
+	// each end. The HTTP heads and frames beside these messages take some 410 bytes.
 	pb.reset()
 	device, server = commits(t, filepath.Join(b.dir, localstore.FileName)), commits(t, cloudFile)
 	b.sync()
 	device, server = commits(t, filepath.Join(b.dir, localstore.FileName))-device, commits(t, cloudFile)-server
 	t.Logf("again: %d round trips, %d bytes up, %d down; commits: device %d, cloud %d", pb.trips(), pb.bytes[0], pb.bytes[1], device, server)
-	if n := pb.trips(); n != 2 || pb.bytes[0]+pb.bytes[1] > 480 {
+	if n := pb.trips(); n != 2 || pb.bytes[0]+pb.bytes[1] > 530 {
 		t.Errorf("%d round trips and %v bytes when nothing happened: %v", n, pb.bytes, pb.up)
 	}
 	if device > 8 || server > 1 { // of the device's only the one with the token is synced to flash
@@ -137,6 +146,79 @@ func TestInitialSyncOf6500Records(t *testing.T) {
 	t.Logf("%d lost records: %d round trips, %d bytes up, %d down: %v", n, pb.trips(), pb.bytes[0], pb.bytes[1], pb.up)
 	a.sync()
 	same(t, a, b)
+}
+
+// sessionCost is what a session or an edit took.
+type sessionCost struct {
+	trips, bytes   int
+	commits, pages [2]uint32 // of the device and of the cloud
+}
+
+// TestCostsDoNotGrowWithTheAccount: coming back without news, and an edit while
+// live, cost the same with twenty times as many records.
+func TestCostsDoNotGrowWithTheAccount(t *testing.T) {
+	measure := func(records int) (back, edit sessionCost) {
+		cloud := cloudtest.Start(t, cloudtest.Options{})
+		p := newProxy(t, cloud.Addr)
+		d := newAccount(t).join(t, "d", cloud.URL, p.through)
+		d.add(record.Contacts, "ada", "FN", "Ada")
+		d.phonebook(records)
+		d.sync()
+		d.sync()
+		files := [2]string{filepath.Join(d.dir, localstore.FileName), filepath.Join(cloud.Dir, "cloud.db")}
+		cost := func(act func()) (c sessionCost) {
+			p.reset()
+			for i, f := range files {
+				c.commits[i], c.pages[i] = written(t, f)
+			}
+			act()
+			c.trips, c.bytes = p.trips(), p.bytes[0]+p.bytes[1]
+			for i, f := range files {
+				n, pages := written(t, f)
+				if c.commits[i], c.pages[i] = n-c.commits[i], pages-c.pages[i]; pages < c.pages[i] {
+					t.Skip("the log began anew meanwhile")
+				}
+			}
+			return c
+		}
+		back = cost(d.sync)
+		d.run()
+		d.waitLive()
+		edit = cost(func() {
+			d.set("ada", "NOTE", "edited")
+			d.awaits("told that the cloud has the edit", func(s *agent.Status) bool {
+				return p.count(false, syncproto.TypeAck) > 0 && s.InSync() && s.Kinds[record.Contacts].Unsynced == 0
+			})
+		})
+		d.stop()
+		return back, edit
+	}
+	smallBack, smallEdit := measure(100)
+	largeBack, largeEdit := measure(2000)
+	for _, c := range []struct {
+		name         string
+		small, large sessionCost
+		most         sessionCost
+	}{
+		// Most commits of the device wait for no flash: what the cloud told, for status.
+		{"coming back", smallBack, largeBack, sessionCost{2, 530, [2]uint32{8, 1}, [2]uint32{16, 6}}},
+		{"an edit", smallEdit, largeEdit, sessionCost{1, 220, [2]uint32{6, 1}, [2]uint32{32, 14}}},
+	} {
+		t.Logf("%s: of 100 records %+v, of 2,000 %+v", c.name, c.small, c.large)
+		if n := c.large.bytes - c.small.bytes; n > 24 { // numbers take a byte or two more
+			t.Errorf("%s takes %d bytes more in a larger account", c.name, n)
+		}
+		for _, got := range []sessionCost{c.small, c.large} {
+			if got.trips != c.most.trips || got.bytes > c.most.bytes {
+				t.Errorf("%s: %d round trips, %d bytes", c.name, got.trips, got.bytes)
+			}
+			for i := range got.commits {
+				if got.commits[i] > c.most.commits[i] || got.pages[i] > c.most.pages[i] {
+					t.Errorf("%s: %+v, more than %+v", c.name, got, c.most)
+				}
+			}
+		}
+	}
 }
 
 // lose removes rows from the file of a stopped cloud, and says how many.

@@ -142,6 +142,10 @@ func (s *speedRun) account(ctx context.Context, prefix string, a, b *speedHandse
 			return err
 		}
 	}
+	// What the other handset stated meanwhile comes before, or it would be news.
+	if _, err := a.spend(ctx, "sync"); err != nil {
+		return err
+	}
 	if _, err := s.measure(ctx, s.row(prefix+"no-op sync", 0), a, 0, "sync"); err != nil {
 		return err
 	}
