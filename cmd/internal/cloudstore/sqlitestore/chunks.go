@@ -78,6 +78,10 @@ func (c chunks) Get(ctx context.Context, account seal.Account, id record.ChunkID
 		return q.row("SELECT header, body, crc FROM chunk WHERE account = ? AND chunk = ?", account[:], id[:]).Scan(&got.Header, &got.Body, &crc)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
+		err = c.noteLost(ctx, account, id)
+		if err != nil {
+			return nil, fmt.Errorf("note a lost chunk: %w", err)
+		}
 		return nil, nil
 	}
 	if err != nil {
@@ -95,4 +99,23 @@ func (c chunks) Get(ctx context.Context, account seal.Account, id record.ChunkID
 		return nil, nil
 	}
 	return got, nil
+}
+
+// noteLost notes that a chunk is not here that versions refer to, so that the next
+// device that proves what it holds is asked for it.
+func (c chunks) noteLost(ctx context.Context, account seal.Account, id record.ChunkID) error {
+	var news bool
+	err := c.s.read(ctx, func(q snapshot) error {
+		return q.row(`SELECT EXISTS (SELECT 1 FROM chunk_ref INDEXED BY chunk_ref_by_chunk WHERE account = ? AND chunk = ?)
+			AND NOT EXISTS (SELECT 1 FROM chunk_lost WHERE account = ? AND chunk = ?)`, account[:], id[:], account[:], id[:]).Scan(&news)
+	})
+	if err != nil || !news {
+		return err
+	}
+	c.s.opt.Log.Warn("a chunk is lost")
+	return c.s.do(ctx, 1024, func(t *txn) error {
+		_, err := t.put(`INSERT INTO chunk_lost (account, chunk) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM chunk WHERE account = ? AND chunk = ?)
+			ON CONFLICT DO NOTHING`, account[:], id[:], account[:], id[:])
+		return err
+	}, nil)
 }
