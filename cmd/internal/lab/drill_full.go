@@ -115,9 +115,13 @@ func (s *scene) littleRoom(ctx context.Context, h *handset, d *disk) error {
 	return nil
 }
 
-// noRoom fills the disk to the last byte while the agent runs.
+// noRoom fills the disk while the agent runs: to the last byte, or nearly, in turns.
 func (s *scene) noRoom(ctx context.Context, other, h *handset, d *disk, round int, want map[string]string) error {
-	if err := d.leave(0); err != nil {
+	room := int64(0)
+	if round%2 == 0 {
+		room = 200_000
+	}
+	if err := d.leave(room); err != nil {
 		return err
 	}
 	before, err := h.documents(ctx)
@@ -138,6 +142,9 @@ func (s *scene) noRoom(ctx context.Context, other, h *handset, d *disk, round in
 	}
 	if err == nil || !strings.Contains(err.Error(), "full") {
 		return fmt.Errorf("an app wrote 8 MB to a full disk: %w", err)
+	}
+	if room > 0 && taken == 0 {
+		return fmt.Errorf("an app could write nothing in %d bytes: %w", room, err)
 	}
 	long := strings.Repeat("y", 90_000)
 	_, err = h.add(ctx, record.Notes, "title=refused", "body="+long)

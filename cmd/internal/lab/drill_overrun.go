@@ -111,7 +111,11 @@ type overrun struct {
 
 // run lets all crews return at once, and a healthy account edit meanwhile.
 func (o *overrun) run(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	most := 5 * time.Minute
+	if o.long { // on a busy machine bulks last longer, and so do waits
+		most = 15 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	living, stopLiving := context.WithCancel(ctx)
 	defer stopLiving()

@@ -85,7 +85,7 @@ With --json it prints
 	}
 	cmd.Flags().StringVar(&data, "data", "", "folder of the cloud's data")
 	cmd.Flags().StringVar(&account, "account", "", "one account only")
-	cmd.Flags().StringArrayVar(&gone, "gone", nil, "a device (its key) that will not come back; may be given several times")
+	cmd.Flags().StringArrayVar(&gone, "gone", nil, "a device (its key) or a replica that will not come back; may be given several times")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -202,7 +202,7 @@ func toComeText(c cloudstore.Coverage) string {
 		if t.Back {
 			word = ""
 		}
-		parts = append(parts, fmt.Sprintf("%s%d from %.8s", word, t.Versions, t.Device))
+		parts = append(parts, fmt.Sprintf("%s%d from %s (device %.8s)", word, t.Versions, t.Replica, t.Device))
 	}
 	if len(parts) == 0 {
 		return "0"
