@@ -3,6 +3,7 @@ package localstore
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,13 +30,18 @@ func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, curs
 		if err != nil {
 			return err
 		}
+		known, err := t.knownOf(in)
+		if err != nil {
+			return err
+		}
 		for i := range in {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := t.apply(kind, &in[i], m, &a); err != nil {
+			if err := t.apply(kind, &in[i], known[in[i].ID], m, &a); err != nil {
 				return err
 			}
+			known[in[i].ID] = true
 		}
 		if cursor != nil {
 			return t.setCursor(kind, *cursor)
@@ -54,13 +60,40 @@ func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, curs
 	return a, nil
 }
 
-func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error {
+// knownOf tells which of the records of versions that came are here.
+func (t *tx) knownOf(in []Incoming) (map[record.ID]bool, error) {
+	known := make(map[record.ID]bool, len(in))
+	list := make([]byte, 0, 2+35*len(in))
+	for i := range in {
+		list = append(list, sepOf(list, '['), '"')
+		list = hex.AppendEncode(list, in[i].ID[:])
+		list = append(list, '"')
+	}
+	if len(list) == 0 {
+		return known, nil
+	}
+	err := t.each(func(scan func(...any) error) error {
+		var text string
+		if err := scan(&text); err != nil {
+			return err
+		}
+		id, err := record.ParseID(text)
+		known[id] = true
+		return err
+	}, "SELECT id FROM record WHERE id IN (SELECT value FROM json_each(?))", string(append(list, ']')))
+	return known, err
+}
+
+// apply takes one version. known says whether its record is here.
+func (t *tx) apply(kind record.Kind, in *Incoming, known bool, m *minter, a *Applied) (err error) {
 	if kind == record.Witness {
 		return t.applyWitness(in, m, a)
 	}
-	r, err := t.rowByID(in.ID)
-	if err != nil {
-		return err
+	var r *row
+	if known {
+		if r, err = t.rowByID(in.ID); err != nil {
+			return err
+		}
 	}
 	if r != nil && r.dirty && r.hold == holdNone && r.before != nil {
 		// Minting it takes its loss out: that is judged first, with all the others.
@@ -93,12 +126,12 @@ func (t *tx) apply(kind record.Kind, in *Incoming, m *minter, a *Applied) error 
 	if err != nil {
 		return err
 	}
-	known := base.Vector[m.replica]
+	own := base.Vector[m.replica]
 	if held != nil {
-		known = max(known, held.Vector[m.replica])
+		own = max(own, held.Vector[m.replica])
 	}
 	// SECURITY: a dot of the own replica id that this device did not write.
-	if in.Version.Vector[m.replica] > known {
+	if in.Version.Vector[m.replica] > own {
 		return errForked
 	}
 	t.receive(in.Version.Vector)

@@ -113,7 +113,7 @@ func TestForkIsListedAndFound(t *testing.T) {
 		}
 		return "theirs", "ours"
 	}
-	for range 64 { // each fresh id is above the other's, or below
+	for range 1000 { // each fresh id is above the other's, or below
 		must(t, a.flush(t.Context()))
 		was, _ := show()
 		must(t, a.Fork(t.Context(), ForkUnknown))

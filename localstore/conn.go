@@ -18,7 +18,8 @@ import (
 const (
 	pageBytes       = 2048
 	busyTimeoutMs   = 10_000
-	cacheKiB        = 1024
+	cacheKiB        = 1024    // of the writer
+	readerCacheKiB  = 256     // of each reader: what it has read is stale after the next commit
 	walBytesKept    = 4 << 20 // journal_size_limit
 	walPagesAuto    = 1000    // wal_autocheckpoint
 	readersMax      = 4
@@ -31,7 +32,6 @@ const (
 // when the file is made (schema.go), and asserted here.
 var pragmas = []string{
 	fmt.Sprintf("busy_timeout(%d)", busyTimeoutMs),
-	fmt.Sprintf("cache_size(%d)", -cacheKiB),
 	fmt.Sprintf("journal_size_limit(%d)", walBytesKept),
 	"recursive_triggers(0)",
 	"synchronous(FULL)",
@@ -54,7 +54,11 @@ var asserted = []struct {
 // finished file.
 func dsn(path string, readOnly bool) string {
 	q := url.Values{"_defensive": {"1"}}
-	q["_pragma"] = slices.Clone(pragmas)
+	cache := cacheKiB
+	if readOnly {
+		cache = readerCacheKiB
+	}
+	q["_pragma"] = append(slices.Clone(pragmas), fmt.Sprintf("cache_size(%d)", -cache))
 	if readOnly {
 		q["_pragma"] = append(q["_pragma"], "query_only(1)")
 	}

@@ -47,7 +47,7 @@ func makeDocument(kind record.Kind, fields []record.Field) (document, error) {
 			return document{}, fmt.Errorf("document of %s: %w", kind, err)
 		}
 		if head != "" {
-			par = append(par, sep(par))
+			par = append(par, sepOf(par, '{'))
 			par = appendString(par, f.Key)
 			par = append(par, ':')
 			par = appendString(par, head)
@@ -66,10 +66,10 @@ func makeDocument(kind record.Kind, fields []record.Field) (document, error) {
 	return d, nil
 }
 
-// sep is what stands before the next member of a JSON object.
-func sep(b []byte) byte {
+// sepOf is what stands before the next member of the JSON object or list b.
+func sepOf(b []byte, begin byte) byte {
 	if len(b) == 0 {
-		return '{'
+		return begin
 	}
 	return ','
 }

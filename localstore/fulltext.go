@@ -32,11 +32,20 @@ func (t *tx) saveTexts() error {
 		return nil
 	}
 	now := len(t.texts) >= flushRecords
+	var last int64 // no record after it is in the index, or on the stale list
+	if now {
+		if _, err := t.one([]any{&last}, "SELECT max(coalesce((SELECT max(id) FROM fulltext_docsize), 0), coalesce((SELECT max(n) FROM stale), 0))"); err != nil {
+			return err
+		}
+	}
 	for _, n := range slices.Sorted(maps.Keys(t.texts)) {
 		var err error
-		if now {
+		switch {
+		case now && n > last:
+			err = t.indexNew(n, t.texts[n])
+		case now:
 			err = t.index(n, t.texts[n])
-		} else {
+		default:
 			err = t.exec("INSERT INTO stale (n, columns) VALUES (?, 0) ON CONFLICT (n) DO UPDATE SET columns = 0 WHERE columns <> 0", n)
 		}
 		if err != nil {
@@ -46,14 +55,24 @@ func (t *tx) saveTexts() error {
 	return nil
 }
 
+// indexNew puts the text of a row that was never indexed into the full text.
+func (t *tx) indexNew(n int64, text string) error {
+	if text == "" {
+		return nil
+	}
+	if err := t.exec("INSERT INTO fulltext (rowid, text) VALUES (?, ?)", n, text); err != nil {
+		return fmt.Errorf("index full text: %w", err)
+	}
+	return nil
+}
+
 // index puts a row's text into the full text and takes it off the stale list.
 func (t *tx) index(n int64, text string) error {
-	err := t.exec("DELETE FROM fulltext WHERE rowid = ?", n)
-	if err == nil && text != "" {
-		err = t.exec("INSERT INTO fulltext (rowid, text) VALUES (?, ?)", n, text)
-	}
-	if err != nil {
+	if err := t.exec("DELETE FROM fulltext WHERE rowid = ?", n); err != nil {
 		return fmt.Errorf("index full text: %w", err)
+	}
+	if err := t.indexNew(n, text); err != nil {
+		return err
 	}
 	return t.exec("DELETE FROM stale WHERE n = ?", n)
 }
@@ -79,7 +98,7 @@ func (s *Store) absorb(ctx context.Context) error {
 		return errors.Join(
 			t.exec("UPDATE record SET title = ?, sort = ?, start_utc = ?, end_utc = ?, due_utc = ? WHERE n = ?",
 				c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due), r.n),
-			t.phones(r, c.Digits), t.text(r, c))
+			t.phones(r, false, c.Digits), t.text(r, c))
 	})
 }
 

@@ -29,7 +29,8 @@ func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
 		return err
 	}
 	t.changed = true
-	if r.n == 0 {
+	fresh := r.n == 0
+	if fresh {
 		r.n, err = t.insert(`INSERT INTO record (id, kind, deleted, doc, par, raw, trashed, title, sort, start_utc, end_utc, due_utc)
  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.id.String(), string(r.kind), deleted, d.doc, text(d.par), d.raw, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due))
@@ -43,7 +44,7 @@ func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
 		return fmt.Errorf("store record %s: %w", r.id, err)
 	}
 	r.document, r.deleted, r.trashed, r.noRefs = d, deleted, trashed, false
-	return errors.Join(t.phones(r, c.Digits), t.addRefs(r.n, chunksOf(fields)), t.text(r, c))
+	return errors.Join(t.phones(r, fresh, c.Digits), t.addRefs(r.n, chunksOf(fields)), t.text(r, c))
 }
 
 // versioned writes a version, whose id is next, as the state of a row, which is
@@ -108,7 +109,7 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 	if known {
 		return nil
 	}
-	return errors.Join(t.phones(r, c.Digits), t.text(r, c))
+	return errors.Join(t.phones(r, fresh, c.Digits), t.text(r, c))
 }
 
 // replaceVersion moves the digest of a row from its old version to the next.
@@ -205,13 +206,15 @@ func chunksOf(fields []record.Field) []record.ChunkID {
 // tailDigits is how many last digits of a number identify a caller.
 const tailDigits = 7
 
-// phones keeps the table of numbers for a row.
-func (t *tx) phones(r *row, digits []string) error {
+// phones keeps the table of numbers for a row, which may be fresh.
+func (t *tx) phones(r *row, fresh bool, digits []string) error {
 	if r.kind != record.Contacts {
 		return nil
 	}
-	if err := t.exec("DELETE FROM phone WHERE record = ?", r.n); err != nil {
-		return err
+	if !fresh {
+		if err := t.exec("DELETE FROM phone WHERE record = ?", r.n); err != nil {
+			return err
+		}
 	}
 	if r.deleted {
 		return nil

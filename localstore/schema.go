@@ -146,5 +146,5 @@ func createSchema(c *session, schema string) error {
 	if err := c.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
 		return err
 	}
-	return c.exec("INSERT INTO meta (key, value) VALUES (?, ?), (?, 0)", metaFormat, formatVersion, metaRan)
+	return c.exec("INSERT INTO meta (key, value) VALUES (?, ?), (?, 0), (?, ?)", metaFormat, formatVersion, metaRan, metaSeen, appendVector(nil, nil))
 }
