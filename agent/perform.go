@@ -333,22 +333,15 @@ func (s *session) cloudState(a syncproto.StoreCloud) error {
 // load reads and seals chunks. A damaged one is left out and reported.
 func (s *session) load(a syncproto.StoreLoad) (syncproto.DeviceEvent, error) {
 	var r syncproto.LocalLoaded
-	for _, id := range a.IDs {
-		plain, err := s.a.cfg.Store.Chunk(s.local, id)
-		if errors.Is(err, localstore.ErrChunk) {
+	err := s.a.cfg.Store.EachChunk(s.local, a.IDs, func(id record.ChunkID, plain []byte) error {
+		if plain == nil {
 			s.a.addProblem(Problem{Code: syncproto.ProblemBadChunk, Text: "a piece of a picture is damaged on this device"})
-			continue
+			return nil
 		}
-		if err != nil {
-			return nil, err
-		}
-		sealed, err := s.a.keys.SealChunk(plain)
-		if err != nil {
-			return nil, fmt.Errorf("seal a chunk: %w", err)
-		}
-		r.Chunks = append(r.Chunks, syncproto.LoadedChunk{ID: id, Sealed: sealed})
-	}
-	return r, nil
+		r.Chunks = append(r.Chunks, syncproto.LoadedChunk{ID: id, Sealed: s.a.keys.SealKnownChunk(id, plain)})
+		return nil
+	})
+	return r, err
 }
 
 // keep opens chunks and stores those that are what they say they are.

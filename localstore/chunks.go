@@ -1,7 +1,9 @@
 package localstore
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -136,18 +138,43 @@ func (s *Store) PutChunks(ctx context.Context, chunks []Chunk) error {
 
 // Chunk returns the verified bytes of a chunk, or ErrChunk.
 func (s *Store) Chunk(ctx context.Context, id record.ChunkID) (data []byte, err error) {
-	var found bool
-	err = s.read(ctx, func(c *session) error {
-		found, err = c.one([]any{&data}, "SELECT d.data FROM chunk c JOIN chunk_data d ON d.n = c.n WHERE c.id = ?", id[:])
-		return err
+	err = s.EachChunk(ctx, []record.ChunkID{id}, func(_ record.ChunkID, b []byte) error {
+		if b == nil {
+			return fmt.Errorf("read chunk %s: %w", id, ErrChunk)
+		}
+		data = bytes.Clone(b)
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read chunk %s: %w", id, err)
-	}
-	if !found || s.hash.ChunkID(data) != id {
-		return nil, fmt.Errorf("read chunk %s: %w", id, ErrChunk)
-	}
-	return data, nil
+	return data, err
+}
+
+// EachChunk calls visit with the verified bytes of each of these chunks, in their
+// order; with nil for one that is not here or damaged. The bytes are good until
+// visit returns.
+func (s *Store) EachChunk(ctx context.Context, ids []record.ChunkID, visit func(id record.ChunkID, data []byte) error) error {
+	return s.read(ctx, func(c *session) error {
+		for _, id := range ids {
+			found := false
+			err := c.each(func(scan func(...any) error) error {
+				var data sql.RawBytes
+				if err := scan(&data); err != nil {
+					return err
+				}
+				if s.hash.ChunkID(data) != id {
+					return nil
+				}
+				found = true
+				return visit(id, data)
+			}, "SELECT d.data FROM chunk c JOIN chunk_data d ON d.n = c.n WHERE c.id = ?", id[:])
+			if err == nil && !found {
+				err = visit(id, nil)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // ChunksAcked notes that the cloud has these chunks. Not synced to flash.

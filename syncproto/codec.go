@@ -3,6 +3,7 @@ package syncproto
 import (
 	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -16,11 +17,11 @@ import (
 
 var encMode, decMode = modes()
 
-func modes() (cbor.EncMode, cbor.DecMode) {
+func modes() (cbor.UserBufferEncMode, cbor.DecMode) {
 	eo := cbor.CoreDetEncOptions()
 	eo.TagsMd = cbor.TagsForbidden
 	eo.NilContainers = cbor.NilContainerAsEmpty
-	enc, err := eo.EncMode()
+	enc, err := eo.UserBufferEncMode()
 	if err != nil {
 		panic(err)
 	}
@@ -55,19 +56,31 @@ func Encode(m Message) ([]byte, error) {
 	return b, nil
 }
 
+// buffers are what messages are encoded in, before they have their size.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 func encode(m Message) ([]byte, error) {
-	body, err := encMode.Marshal(m)
-	if err != nil {
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	buf.WriteByte(0x82)
+	if t := m.Type(); t < 24 {
+		buf.WriteByte(byte(t))
+	} else {
+		buf.Write([]byte{24, byte(t)})
+	}
+	if err := encMode.MarshalToBuffer(m, buf); err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, len(body)+3)
-	b = append(b, 0x82)
-	if t := m.Type(); t < 24 {
-		b = append(b, byte(t))
-	} else {
-		b = append(b, 24, byte(t))
-	}
-	return append(b, body...), nil
+	return bytes.Clone(buf.Bytes()), nil
+}
+
+// encodes reports whether body is what the encoding of m has.
+func encodes(m Message, body []byte) bool {
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	return encMode.MarshalToBuffer(m, buf) == nil && bytes.Equal(buf.Bytes(), body)
 }
 
 // Decode reads one message. It returns an *Error: CodeTooLarge when a limit is
@@ -96,8 +109,7 @@ func Decode(b []byte) (Message, error) {
 	if err := decMode.Unmarshal(body, m); err != nil {
 		return nil, errorf(CodeBadMessage, "%s: not the CBOR of SPEC.md", t)
 	}
-	again, err := encMode.Marshal(m)
-	if err != nil || !bytes.Equal(again, body) {
+	if !encodes(m, body) {
 		return nil, errorf(CodeBadMessage, "%s: not in the deterministic encoding", t)
 	}
 	if err := m.check(); err != nil {

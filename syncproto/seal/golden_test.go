@@ -214,14 +214,14 @@ func newForger(t *testing.T) *forger {
 
 // with seals payload under a header that change has had its way with.
 func (f *forger) with(dictionary uint64, encoded, payload []byte, change func(*Header)) Sealed {
-	plain := pad(payload)
+	body := pad(payload)
 	h := f.header
-	h.Dictionary, h.Length = dictionary, len(plain)
+	h.Dictionary, h.Length = dictionary, len(body)-nonceTailBytes
 	h.VersionID = f.k.VersionID(h.Kind, h.ID, encoded)
 	if change != nil {
 		change(&h)
 	}
-	return f.k.seal(f.k.version, contextVersion, h.VersionID, h.marshal(), plain)
+	return f.k.seal(f.k.version, contextVersion, h.VersionID, h.marshal(), body)
 }
 
 // plainly seals a frame of the forger's own.
@@ -229,7 +229,7 @@ func (f *forger) plainly(plain []byte) Sealed {
 	h := f.header
 	h.Length = len(plain)
 	h.VersionID = f.k.VersionID(h.Kind, h.ID, f.encoded)
-	return f.k.seal(f.k.version, contextVersion, h.VersionID, h.marshal(), plain)
+	return f.k.seal(f.k.version, contextVersion, h.VersionID, h.marshal(), append(make([]byte, nonceTailBytes), plain...))
 }
 
 func TestGoldenSealedVersions(t *testing.T) {
@@ -287,13 +287,13 @@ func TestGoldenSealedVersions(t *testing.T) {
 	bad("frame cut short", f.with(dictionary, f.encoded, frame[:len(frame)-1], nil))
 	bad("not canonical", f.with(0, append(bytes.Clone(f.encoded), 0), append(bytes.Clone(f.rest), 0), nil))
 	bad("more padding than the rule gives", f.plainly(append(append([]byte{byte(padded(len(f.rest)) - len(f.rest) + 32)}, f.rest...), make([]byte, padded(len(f.rest))-len(f.rest)+32)...)))
-	dirty := pad(f.rest)
+	dirty := pad(f.rest)[nonceTailBytes:]
 	dirty[len(dirty)-1] = 1
 	bad("padding that is not zero", f.plainly(dirty))
 	ad := f.k.associated(contextVersion, good.Header)
 	id := f.k.VersionID(record.Contacts, f.id, f.encoded)
 	tail := bytes.Repeat([]byte{7}, nonceTailBytes)
-	bad("another nonce", Sealed{good.Header, f.k.version.Seal(bytes.Clone(tail), append(id[:], tail...), pad(f.rest), ad)})
+	bad("another nonce", Sealed{good.Header, f.k.version.Seal(bytes.Clone(tail), append(id[:], tail...), pad(f.rest)[nonceTailBytes:], ad)})
 	bad("a nonce of another id", f.k.seal(f.k.version, contextVersion, [16]byte{1}, good.Header, pad(f.rest)))
 	bad("a number in a longer form", f.k.seal(f.k.version, contextVersion, id, append([]byte{0x80 | FormatVersion, 0}, good.Header[1:]...), pad(f.rest)))
 	bad("a known kind by its name", f.k.seal(f.k.version, contextVersion, id, slices.Concat(good.Header[:1], []byte{0, 8}, []byte("contacts"), good.Header[2:]), pad(f.rest)))
@@ -345,11 +345,11 @@ func TestGoldenSealedChunks(t *testing.T) {
 	with := func(plain []byte, h ChunkHeader) Sealed {
 		return f.k.seal(f.k.chunk, contextChunk, h.ID, h.marshal(), pad(plain))
 	}
-	add("wrong id", doesNot, with(zeros, ChunkHeader{FormatVersion, record.ChunkID{1}, len(pad(zeros))}), nil)
-	add("format 1", doesNot, with(zeros, ChunkHeader{1, f.k.ChunkID(zeros), len(pad(zeros))}), nil)
-	add("empty", doesNot, with(nil, ChunkHeader{FormatVersion, f.k.ChunkID(nil), len(pad(nil))}), nil)
+	add("wrong id", doesNot, with(zeros, ChunkHeader{FormatVersion, record.ChunkID{1}, len(pad(zeros)) - nonceTailBytes}), nil)
+	add("format 1", doesNot, with(zeros, ChunkHeader{1, f.k.ChunkID(zeros), len(pad(zeros)) - nonceTailBytes}), nil)
+	add("empty", doesNot, with(nil, ChunkHeader{FormatVersion, f.k.ChunkID(nil), len(pad(nil)) - nonceTailBytes}), nil)
 	big := make([]byte, ChunkBytes+1)
-	s := with(big, ChunkHeader{FormatVersion, f.k.ChunkID(big), len(pad(big))})
+	s := with(big, ChunkHeader{FormatVersion, f.k.ChunkID(big), len(pad(big)) - nonceTailBytes})
 	if _, _, err := f.k.OpenChunk(s); err != ErrOpen {
 		t.Error("a chunk over the limit opens")
 	}

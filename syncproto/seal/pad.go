@@ -26,13 +26,17 @@ func padded(n int) int {
 }
 
 // pad frames a payload: how many zeros follow it (a varint), itself, the zeros.
+// It has room before it for the end of the nonce, and behind it for the tag:
+// what it returns is the body that seal fills, without the tag.
 func pad(payload []byte) []byte {
 	n := len(payload)
-	zeros := padded(n) - n
-	b := make([]byte, 0, padHeadMax+n+zeros+Overhead)
-	b = binary.AppendUvarint(b, uint64(zeros))
+	size := padded(n)
+	b := make([]byte, nonceTailBytes, padHeadMax+size+Overhead)
+	b = binary.AppendUvarint(b, uint64(size-n))
 	b = append(b, payload...)
-	return append(b, make([]byte, zeros)...)
+	end := len(b) + size - n
+	clear(b[len(b):end])
+	return b[:end]
 }
 
 // unpad returns the payload of a frame that pad has made, and no other.

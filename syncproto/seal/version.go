@@ -44,9 +44,9 @@ func (k *Keys) SealEncoded(kind record.Kind, id record.ID, version record.Versio
 	}
 	payload, dictionary := compress(kind, encoded[len(record.Head(v.Vector)):])
 	h.Dictionary = dictionary
-	plain := pad(payload)
-	h.Length = len(plain)
-	return k.seal(k.version, contextVersion, h.VersionID, h.marshal(), plain)
+	body := pad(payload)
+	h.Length = len(body) - nonceTailBytes
+	return k.seal(k.version, contextVersion, h.VersionID, h.marshal(), body)
 }
 
 // OpenVersion opens a sealed version, and checks all that its header says
@@ -77,9 +77,15 @@ func (k *Keys) SealChunk(plain []byte) (Sealed, error) {
 	if len(plain) == 0 || len(plain) > ChunkBytes {
 		return Sealed{}, &record.LimitError{What: "bytes in a chunk", Value: len(plain), Max: ChunkBytes}
 	}
-	p := pad(plain)
-	h := ChunkHeader{Format: FormatVersion, ID: k.ChunkID(plain), Length: len(p)}
-	return k.seal(k.chunk, contextChunk, h.ID, h.marshal(), p), nil
+	return k.SealKnownChunk(k.ChunkID(plain), plain), nil
+}
+
+// SealKnownChunk is SealChunk for who has just found the id of the chunk, which is
+// within the limits.
+func (k *Keys) SealKnownChunk(id record.ChunkID, plain []byte) Sealed {
+	body := pad(plain)
+	h := ChunkHeader{Format: FormatVersion, ID: id, Length: len(body) - nonceTailBytes}
+	return k.seal(k.chunk, contextChunk, h.ID, h.marshal(), body)
 }
 
 // OpenChunk opens a sealed chunk and returns its id, recomputed, and its bytes.
@@ -101,14 +107,14 @@ func (k *Keys) associated(context string, header []byte) []byte {
 	return slices.Concat([]byte(context), k.account[:], header)
 }
 
-// seal seals plain under a nonce that begins with the id of what it holds, which
-// stands in the header, and ends with a MAC of all that is sealed.
-func (k *Keys) seal(a cipher.AEAD, context string, id [16]byte, header, plain []byte) Sealed {
+// seal seals what pad has made, in place, under a nonce that begins with the id of
+// what it holds, which stands in the header, and ends with a MAC of all that is sealed.
+func (k *Keys) seal(a cipher.AEAD, context string, id [16]byte, header, body []byte) Sealed {
 	ad := k.associated(context, header)
+	plain := body[nonceTailBytes:]
 	tail := k.nonceTail(ad, plain)
-	body := make([]byte, nonceTailBytes, len(plain)+Overhead)
 	copy(body, tail[:])
-	return Sealed{header, a.Seal(body, append(id[:], tail[:]...), plain, ad)}
+	return Sealed{header, a.Seal(body[:nonceTailBytes], append(id[:], tail[:]...), plain, ad)}
 }
 
 // open returns the payload of s without padding. A nonce that is not the one
