@@ -55,6 +55,9 @@ type Options struct {
 	// Machine identifies the hardware and installation; when it differs from
 	// the one the file was used on, the device forks (rule C3). May be empty.
 	Machine string
+	// Poll has Wake look for commits of other programs each second, on a clock,
+	// instead of being told of writes by the file system.
+	Poll bool
 }
 
 func (o Options) withDefaults() (Options, error) {

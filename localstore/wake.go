@@ -72,10 +72,11 @@ func (s *Store) watch(w *watcher) {
 	defer closeEvents()
 	poll := time.NewTicker(wakePoll)
 	defer poll.Stop()
-	if events == nil {
-		s.Log.Warn("the database can not be watched, it is looked at every second")
-	} else {
+	switch {
+	case events != nil:
 		poll.Stop()
+	case !s.Poll:
+		s.Log.Warn("the database can not be watched, it is looked at every second")
 	}
 	upkeep := upkeep{s: s, timer: time.NewTimer(absorbAfter), absorb: true}
 	defer upkeep.timer.Stop()
@@ -160,6 +161,9 @@ func longer(wait time.Duration) time.Duration {
 // walEvents gives the names of files in the database's folder that were written
 // to; nil if that can not be watched.
 func (s *Store) walEvents() (<-chan string, func()) {
+	if s.Poll {
+		return nil, func() {}
+	}
 	fw, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, func() {}
