@@ -65,7 +65,7 @@ func TestOnlyWhatTheCloudHadIsSaidToBeLost(t *testing.T) {
 	// A record goes, and its pieces with it.
 	cloud.Stop()
 	cloudSQL(t, cloud.Dir, "DELETE FROM version WHERE kind = 'pictures'", "DELETE FROM kind WHERE kind = 'pictures'", "DELETE FROM chunk WHERE chunk IN (SELECT chunk FROM chunk LIMIT 3)")
-	cloud = cloud.Restart()
+	cloud.Restart()
 	b.sync()
 	if said := b.lost(); len(said) != 2 || !slices.Contains(said, "the cloud had lost 3 pieces of pictures; it has acknowledged them again") {
 		t.Errorf("the cloud lost a picture and 3 of its pieces: %q", said)

@@ -143,22 +143,32 @@ func checkKnown(q querier, account seal.Account, kind record.Kind, found func(ki
 }
 
 // known makes the list of a kind right.
-func (r *repair) known(t *txn, kind record.Kind) error {
-	bad, err := checkKnown(t, r.account, kind, r.found)
-	if err != nil {
+func (r *repair) known(kind record.Kind) error {
+	var bad [][]byte
+	wrong := false
+	err := r.s.read(r.ctx, func(q snapshot) (err error) {
+		bad, err = checkKnown(q, r.account, kind, func(kind record.Kind, what string) {
+			wrong = true
+			r.found(kind, what)
+		})
+		return err
+	})
+	if err != nil || !wrong {
 		return err
 	}
-	for _, id := range bad {
-		if err := t.dropKnown(r.account, kind, id); err != nil {
-			return err
+	return r.do(func(t *txn) error {
+		for _, id := range bad {
+			if err := t.dropKnown(r.account, kind, id); err != nil {
+				return err
+			}
 		}
-	}
-	if len(bad) > 0 { // some may be of records that are lost
-		if err := t.setMeta(knownPartial, []byte{1}); err != nil {
-			return err
+		if len(bad) > 0 { // some may be of records that are lost
+			if err := t.setMeta(knownPartial, []byte{1}); err != nil {
+				return err
+			}
 		}
-	}
-	return t.listKnown(r.account, kind)
+		return t.listKnown(r.account, kind)
+	})
 }
 
 // missing counts the known records of which the log has nothing. partial says that

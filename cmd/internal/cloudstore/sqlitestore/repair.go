@@ -70,6 +70,9 @@ func (r *repair) run() error {
 				return err
 			}
 		}
+		if err := r.known(k); err != nil {
+			return err
+		}
 		if err := r.do(func(t *txn) error { return r.count(t, k) }); err != nil {
 			return err
 		}
@@ -194,9 +197,6 @@ func (r *repair) count(t *txn, kind record.Kind) error {
 		return err
 	}
 	if err := r.dominated(t, kind); err != nil {
-		return err
-	}
-	if err := r.known(t, kind); err != nil {
 		return err
 	}
 	d, newest, err := countRows(t, r.account, kind)
