@@ -37,12 +37,13 @@ func fsyncs(file string) int64 {
 // usage is what a command that has ended had spent.
 type usage struct {
 	seconds, cpu float64
-	rss          int64
+	rss, own     int64 // peaks: all resident memory, and what is no page of a file
 	fsyncs       int64
 }
 
 func (u *usage) add(o usage) {
-	u.seconds, u.cpu, u.rss, u.fsyncs = u.seconds+o.seconds, u.cpu+o.cpu, max(u.rss, o.rss), u.fsyncs+o.fsyncs
+	u.seconds, u.cpu, u.fsyncs = u.seconds+o.seconds, u.cpu+o.cpu, u.fsyncs+o.fsyncs
+	u.rss, u.own = max(u.rss, o.rss), max(u.own, o.own)
 }
 
 // spend runs a sidekeep command of h to its end, however long that takes.
@@ -56,23 +57,25 @@ func (h *handset) spend(ctx context.Context, args ...string) (usage, error) {
 	}
 	// The kernel's figure of an ended process counts its parent's memory, too,
 	// from before it became another program: so it is read while it runs.
-	done, peak := make(chan struct{}), make(chan int64)
+	done, peak := make(chan struct{}), make(chan [2]int64)
 	go func() {
-		var rss int64
+		var rss, own int64
 		for running := true; running; {
 			select {
 			case <-done:
 				running = false
 			case <-time.After(2 * time.Millisecond):
 			}
-			rss = max(rss, meter{&process{cmd: cmd}}.rss())
+			m := meter{&process{cmd: cmd}}
+			rss, own = max(rss, m.rss()), max(own, m.own())
 		}
-		peak <- rss
+		peak <- [2]int64{rss, own}
 	}()
 	err := cmd.Wait()
 	u := usage{seconds: time.Since(begun).Seconds()}
 	close(done)
-	u.rss = <-peak
+	memory := <-peak
+	u.rss, u.own = memory[0], memory[1]
 	if err != nil {
 		return u, fmt.Errorf("%s: %s: %w: %s", h.name, strings.Join(args, " "), err, lastOf(out.String()))
 	}
@@ -112,14 +115,20 @@ func (m meter) resetRSS() {
 }
 
 // rss is the largest resident memory since resetRSS, in bytes.
-func (m meter) rss() int64 {
+func (m meter) rss() int64 { return m.status("VmHWM") }
+
+// own is the resident memory that is no page of a file, in bytes: the rest the
+// system can take back and read again.
+func (m meter) own() int64 { return m.status("RssAnon") }
+
+func (m meter) status(field string) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
 		var kilobytes int64
-		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kilobytes); err == nil {
+		if _, err := fmt.Sscanf(line, field+": %d kB", &kilobytes); err == nil {
 			return kilobytes * 1024
 		}
 	}

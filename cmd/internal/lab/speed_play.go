@@ -232,7 +232,7 @@ func (s *speedRun) measure(ctx context.Context, r *speedRow, h *speedHandset, ra
 		}
 		r.raw = raw
 		if !s.counting {
-			r.Seconds, r.Device.CPU, r.Device.RSS, r.Device.Disk = all.seconds, all.cpu, all.rss, diskBytes(h.home)
+			r.Seconds, r.Device = all.seconds, party{CPU: all.cpu, RSS: all.rss, Own: all.own, Disk: diskBytes(h.home)}
 		} else if s.trace != nil {
 			r.Device.Fsyncs = &all.fsyncs
 		}

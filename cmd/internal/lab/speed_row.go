@@ -35,6 +35,7 @@ type speedRow struct {
 type party struct {
 	CPU    float64 `json:"cpu_seconds"`
 	RSS    int64   `json:"peak_rss_bytes"`
+	Own    int64   `json:"peak_own_bytes,omitempty"` // of that what is no page of a file
 	Disk   int64   `json:"disk_bytes"`
 	Fsyncs *int64  `json:"fsyncs"`
 }
@@ -53,16 +54,17 @@ func (r *speedRow) relate(result *speedResult) {
 // printSpeed writes the table.
 func printSpeed(w io.Writer, result *speedResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\ttime\tx floor\tround trips\tfsyncs device\tcloud\tbytes up\tdown\tx raw\tCPU s device\tcloud\tpeak MB device\tcloud\tdisk MB device\tcloud\t")
+	fmt.Fprintln(t, "\ttime\tx floor\tround trips\tfsyncs device\tcloud\tbytes up\tdown\tx raw\tCPU s device\tcloud\tpeak MB device\town\tcloud\tdisk MB device\tcloud\t")
 	for _, r := range result.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Name, r.time(), fraction(r.Ratio, 1), whole(r.Trips), whole(r.Device.Fsyncs), whole(r.Cloud.Fsyncs),
-			whole(r.Up), whole(r.Down), fraction(r.Wire, 3), fraction(r.Device.CPU, 2), fraction(r.Cloud.CPU, 2), megabytes(r.Device.RSS), megabytes(r.Cloud.RSS), megabytes(r.Device.Disk), megabytes(r.Cloud.Disk))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Name, r.time(), fraction(r.Ratio, 1), whole(r.Trips), whole(r.Device.Fsyncs), whole(r.Cloud.Fsyncs),
+			whole(r.Up), whole(r.Down), fraction(r.Wire, 3), fraction(r.Device.CPU, 2), fraction(r.Cloud.CPU, 2), megabytes(r.Device.RSS), megabytes(r.Device.Own), megabytes(r.Cloud.RSS), megabytes(r.Device.Disk), megabytes(r.Cloud.Disk))
 	}
 	t.Flush()
 	f := result.Floor
 	fmt.Fprintf(w, "\nfloor: %d rows in one transaction %s, through a websocket 100 a message, compressed, %s; %d pictures %s and %s; one durable commit %s, an echo of 780 bytes %s\n",
 		result.Options.Records, duration(f.Rows), duration(f.Text), result.Options.Pictures, duration(f.Pictures), duration(f.Blobs), duration(f.Commit), duration(f.Echo))
 	fmt.Fprintf(w, "raw: %d bytes of text, %d of pictures; bytes are those of TCP, websocket and handshake included\n", result.RawText, result.RawBlobs)
+	fmt.Fprintln(w, "peak: resident memory; own: of that what is no page of a file, such as the program's")
 	fmt.Fprintln(w, "edits: for one of them, up is the sender's leg and down the receiver's, each in both directions; the device is the sender")
 	switch {
 	case !result.Options.Counts:
