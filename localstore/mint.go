@@ -72,18 +72,17 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 		return s.outgoingWitnesses(ctx, after, maxRecords)
 	}
 	var out []Outgoing
-	dirty := 0
-	err := s.read(ctx, func(c *session) (err error) {
-		if dirty, err = c.count("SELECT EXISTS (SELECT 1 FROM dirty d JOIN record r ON r.n = d.n WHERE d.kind = ? AND "+mintable+")", string(kind)); err != nil || dirty > 0 {
-			return err
+	var dirty, unsettled, queued bool
+	err := s.read(ctx, func(c *session) error {
+		_, err := c.one([]any{&dirty, &unsettled, &queued}, `SELECT EXISTS (SELECT 1 FROM dirty d JOIN record r ON r.n = d.n WHERE d.kind = ?1 AND `+mintable+`),
+ EXISTS (SELECT 1 FROM held WHERE kind = ?1 AND state <> 1),
+ EXISTS (SELECT 1 FROM outbox WHERE kind = ?1 AND ord > ?2) OR EXISTS (SELECT 1 FROM held WHERE kind = ?1 AND ord IS NOT NULL AND ord > ?2)`, string(kind), after)
+		if err == nil && queued && !dirty && !unsettled {
+			out, err = s.outgoing(c, kind, after, maxRecords, maxBytes)
 		}
-		if dirty, err = c.count("SELECT EXISTS (SELECT 1 FROM held WHERE kind = ? AND state <> 1)", string(kind)); err != nil || dirty > 0 {
-			return err
-		}
-		out, err = s.outgoing(c, kind, after, maxRecords, maxBytes)
 		return err
 	})
-	if errors.Is(err, ErrDamaged) || err == nil && dirty > 0 {
+	if errors.Is(err, ErrDamaged) || err == nil && (dirty || unsettled) {
 		err = s.write(ctx, false, func(t *tx) error {
 			out, err = t.mintAll(ctx, kind, after, maxRecords, maxBytes)
 			return err

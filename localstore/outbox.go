@@ -78,6 +78,9 @@ func (s *Store) outgoing(c *session, kind record.Kind, after int64, maxRecords, 
 // goesOut asserts rule P3 of what goes out, and notes the highest own counter of
 // each version for its acknowledgement.
 func (s *Store) goesOut(c *session, out []Outgoing) error {
+	if len(out) == 0 {
+		return nil
+	}
 	peers, err := s.seen(c)
 	if err != nil {
 		return err

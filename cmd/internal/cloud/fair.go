@@ -118,7 +118,7 @@ func (f *fair) next() {
 	for {
 		best := -1
 		for i, r := range f.waiting {
-			if f.used[r.account]+r.size <= f.each && (best < 0 || r.tag < f.waiting[best].tag) {
+			if (best < 0 || r.tag < f.waiting[best].tag) && f.used[r.account]+r.size <= f.each {
 				best = i
 			}
 		}
