@@ -82,10 +82,21 @@ func TestForkMovesUnacknowledgedDots(t *testing.T) {
 	}
 }
 
+// middling is a source of ids in the middle of all, so that half of all others are above them.
+type middling struct{ n byte }
+
+func (m *middling) Read(p []byte) (int, error) {
+	m.n++
+	clear(p)
+	p[0], p[len(p)-1] = 0x80, m.n
+	return len(p), nil
+}
+
 // A fork can change which of two siblings is shown: lists, callers and search go
 // with it.
 func TestForkIsListedAndFound(t *testing.T) {
-	c, a, b := openPair(t)
+	c, a := &testCloud{}, openTest(t, t.TempDir(), Options{})
+	b := openTest(t, t.TempDir(), Options{Rand: new(middling)})
 	id := record.ID{1}
 	name := func(s *Store, id record.ID, to string) {
 		must(t, s.Put(t.Context(), record.Contacts, id, []record.Field{{Key: "FN", Line: []byte("FN:" + to)}, {Key: "TEL.1", Line: []byte("TEL:1234567")}}))

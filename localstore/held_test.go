@@ -239,6 +239,11 @@ func TestIncomingHoldEnds(t *testing.T) {
 	setLine(t, d, id(1), "FN", "FN:Elsewhere") // has not seen the deletion
 	setLine(t, b, id(2), "FN", "FN:Here")
 	must(t, b.Delete(t.Context(), id(3)))
+	claim(t, b)
+	c.push(t, b, record.Contacts)
+	if h := heldIn(t, b); len(h) != 38 || h[id(2)] != "" || h[id(3)] != "" {
+		t.Errorf("%d held after an edit and a deletion here", len(h))
+	}
 	for range 2 {
 		for _, s := range []*Store{d, b, a} {
 			c.sync(t, s)
@@ -297,6 +302,52 @@ func TestHeldVersionsAreJoined(t *testing.T) {
 	if live(t, a) != 30 || live(t, b) != 30 || live(t, d) != 30 {
 		t.Errorf("%d %d %d live", live(t, a), live(t, b), live(t, d))
 	}
+}
+
+// A held version can have writes of this device that the cloud lacks, as after a
+// rescue: a fork moves them, like those of records (C5).
+func TestForkMovesHeldDots(t *testing.T) {
+	c, a, b := openPair(t)
+	id := record.ID{1}
+	must(t, a.Put(t.Context(), record.Contacts, id, []record.Field{{Key: "FN", Line: []byte("FN:Ada")}}))
+	c.sync(t, a)
+	c.sync(t, b)
+	must(t, b.Delete(t.Context(), id))
+	c.sync(t, b)
+	old := claim(t, a).Replica
+	c.pull(t, a, record.Contacts, 9) // set aside, and not judged before something is minted
+	var dot record.Dot
+	must(t, a.write(t.Context(), false, func(x *tx) error {
+		r, err := x.rowByID(id)
+		must(t, err)
+		own, err := x.current(r)
+		must(t, err)
+		h, err := x.heldOf(r)
+		must(t, err)
+		m, err := x.mint()
+		must(t, err)
+		next := h.Clone()
+		dot = m.Next()
+		next.Vector.Add(dot)
+		next.Fields["NOTE"] = []record.Entry{{Dot: dot, Line: []byte("NOTE:rescued"), Rescued: true}}
+		return x.setAside(r, own, next, lossDeleted, &Incoming{ID: id, Version: h}, m.replica, new(Applied))
+	}))
+	must(t, a.Fork(t.Context(), ForkUnknown))
+	fresh := claim(t, a).Replica
+	verify(t, a)
+	must(t, a.read(t.Context(), func(x *session) error {
+		r, err := x.rowByID(id)
+		must(t, err)
+		h, err := a.heldVersion(r)
+		must(t, err)
+		if h.Vector[old] != 1 || h.Vector[fresh] != dot.Counter || h.Fields["NOTE"][0].Dot.Replica != fresh {
+			t.Errorf("after the fork: %+v", h)
+		}
+		return nil
+	}))
+	c.sync(t, a)
+	c.sync(t, b)
+	c.equal(t, a, b)
 }
 
 // A purge that comes for held records takes nothing, and what is held is not purged here.

@@ -176,6 +176,26 @@ func TestDeviceLiveEditIsOneMessageUpAndOneAck(t *testing.T) {
 	d.want(LocalMissing{}, "")
 }
 
+// What a cloud says of a kind that is being restored proves nothing, equal or not.
+func TestDeviceProvesNothingFromARestoringKind(t *testing.T) {
+	state := KindState{Kind: record.Contacts, Count: 1, Sum: [16]byte{15: 4}, Head: 10, State: KindRestoring}
+	d := opened(t, testDeviceConfig(t), goodWelcome(state))
+	own := rangeset.Digest{Count: 1, Sum: state.Sum}
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 10, Own: own}}}, "StoreMint")
+	told := false
+	for _, a := range d.s.Handle(LocalMinted{Kind: record.Contacts, Own: own}) {
+		if c, ok := a.(StoreCloud); ok {
+			told = true
+			if c.Proven || c.State.State != KindRestoring {
+				t.Errorf("the store is told %+v", c)
+			}
+		}
+	}
+	if v := d.s.Kinds()[0]; !told || v.Proven || !v.Restoring {
+		t.Errorf("told %v: %+v", told, v)
+	}
+}
+
 func TestDeviceRefusesADowngrade(t *testing.T) {
 	c := testDeviceConfig(t)
 	c.Versions = []uint64{1, 2}
