@@ -190,6 +190,10 @@ func TestIncomingBudget(t *testing.T) {
 	if len(heldIn(t, b)) != 1 || live(t, b) != 61 {
 		t.Errorf("a day later: %d held, %d live", len(heldIn(t, b)), live(t, b))
 	}
+	del(1)
+	if n := len(heldIn(t, b)); n != 2 {
+		t.Errorf("%d are held, want 2: the one that waits counts", n)
+	}
 	c.sync(t, strict)
 	c.equal(t, a, b, strict)
 }

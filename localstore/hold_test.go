@@ -109,6 +109,11 @@ func TestBrakeBudget(t *testing.T) {
 	if held(t, s) != 1 {
 		t.Error("the 21st is not held")
 	}
+	now = now.Add(25 * time.Hour)
+	del(20)
+	if n := held(t, s); n != 21 {
+		t.Errorf("%d are held, want 21: the one that waits counts", n)
+	}
 	_, err := s.RejectHeld(t.Context(), "")
 	must(t, err)
 	now = now.Add(25 * time.Hour)
