@@ -322,3 +322,30 @@ func TestRandomHistories(t *testing.T) {
 		})
 	}
 }
+
+// An acknowledgement of a version that was replaced meanwhile leaves the next one to be sent.
+func TestAcknowledgementOfAReplacedVersion(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	claim(t, s)
+	id := record.ID{1}
+	mint := func(text string) Ref {
+		must(t, s.Put(t.Context(), record.Notes, id, []record.Field{{Key: "A", Line: []byte("A:" + text)}}))
+		out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20)
+		must(t, err)
+		if len(out) != 1 {
+			t.Fatalf("%d to be sent", len(out))
+		}
+		return Ref{id, out[0].VersionID}
+	}
+	first := mint("1")
+	second := mint("2")
+	for _, want := range []struct {
+		acked  Ref
+		queued int
+	}{{first, 1}, {second, 0}} {
+		must(t, s.Acked(t.Context(), []Ref{want.acked}))
+		if out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20); err != nil || len(out) != want.queued {
+			t.Errorf("%d to be sent, want %d: %v", len(out), want.queued, err)
+		}
+	}
+}
