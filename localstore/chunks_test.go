@@ -266,3 +266,50 @@ func TestMarkUnsent(t *testing.T) {
 		t.Errorf("after MarkSent: %+v", out)
 	}
 }
+
+// A cloud that lost a record may have lost its pieces: they are offered again with it.
+func TestPiecesOfALostRecordAreOfferedAgain(t *testing.T) {
+	c, a, _ := openPair(t)
+	res, err := a.Import(t.Context(), []pim.Object{picture("p", noise(2*ChunkBytes, 1))})
+	must(t, err)
+	c.sync(t, a)
+	ids, err := a.UnsentChunks(t.Context(), record.ChunkID{}, 10)
+	must(t, err)
+	must(t, a.ChunksAcked(t.Context(), ids))
+	v, err := a.Version(t.Context(), res[0].ID)
+	must(t, err)
+	had, err := a.MarkUnsent(t.Context(), []Ref{{v.ID, v.VersionID}})
+	must(t, err)
+	offered, err := a.UnsentChunks(t.Context(), record.ChunkID{}, 10)
+	must(t, err)
+	if len(had) != 1 || len(ids) != 2 || !slices.Equal(offered, ids) {
+		t.Errorf("%d versions were there, %d of %d pieces are offered", len(had), len(offered), len(ids))
+	}
+}
+
+// What is held of a record can have pieces of its own: they are fetched and kept.
+func TestPiecesOfWhatIsHeld(t *testing.T) {
+	c, a, b := openPair(t)
+	res, err := a.Import(t.Context(), []pim.Object{picture("p", noise(100, 1))})
+	must(t, err)
+	c.sync(t, a)
+	c.sync(t, b)
+	other, err := b.Import(t.Context(), []pim.Object{picture("other", noise(100, 2))})
+	must(t, err)
+	rec, err := b.Get(t.Context(), other[0].ID)
+	must(t, err)
+	blob := rec.Fields[1].Blob
+	must(t, b.Delete(t.Context(), other[0].ID)) // it never leaves this device
+	must(t, b.Put(t.Context(), record.Pictures, res[0].ID, []record.Field{{Key: "X-OTHER", Line: []byte("X-OTHER:"), Blob: blob}}))
+	c.sync(t, b)
+	claim(t, a)
+	c.pull(t, a, record.Pictures, 9) // an emptied picture is set aside, whatever becomes of it
+	verify(t, a)
+	st, err := a.Status(t.Context())
+	must(t, err)
+	missing, err := a.MissingChunks(t.Context(), 10)
+	must(t, err)
+	if st.Kinds[record.Pictures].Live != 1 || !slices.Equal(missing, blob.Chunks) {
+		t.Errorf("%+v, pieces to fetch: %v, want %v", st.Kinds[record.Pictures], missing, blob.Chunks)
+	}
+}
