@@ -53,7 +53,7 @@ func TestTrashWaitsForProof(t *testing.T) {
 		if !proven {
 			state.Count++ // there is something that is not here yet
 		}
-		receive(&syncproto.Challenge{Version: 1, Nonce: syncproto.Nonce{2}})
+		receive(&syncproto.Challenge{Version: syncproto.ProtocolVersion, Nonce: syncproto.Nonce{2}})
 		receive(&syncproto.Welcome{Epoch: syncproto.Epoch{1}, Head: 2, Kinds: []syncproto.KindState{state}, Limits: syncproto.DefaultLimits(), Time: 1})
 		if n := len(st.Kinds()); n == 0 {
 			_, _, local, remote := st.Done()
