@@ -171,3 +171,55 @@ func TestWaitHoldsNobodyUp(t *testing.T) {
 		busy.push(busy.big(record.ID{byte(turns), 1}, bytes))
 	}
 }
+
+// slow is a store whose commits of one account wait.
+type slow struct {
+	cloudstore.Store
+	account seal.Account
+	wait    chan struct{} // nil: they do not
+	mu      sync.Mutex
+}
+
+func (s *slow) Commit(ctx context.Context, account seal.Account, vs []syncproto.CloudVersion) (syncproto.Committed, error) {
+	s.mu.Lock()
+	wait := s.wait
+	s.mu.Unlock()
+	if wait != nil && account == s.account {
+		<-wait
+	}
+	return s.Store.Commit(ctx, account, vs)
+}
+
+// TestPlaceIsKeptWhileTheCloudIsSlow: an account that has the only place, and whose push
+// waits in the cloud for longer than it may be quiet, keeps it: another is told to wait.
+func TestPlaceIsKeptWhileTheCloudIsSlow(t *testing.T) {
+	sqlite, err := sqlitestore.Open(t.Context(), t.TempDir(), sqlitestore.Options{Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &slow{Store: sqlite}
+	const quiet, bytes = time.Second, 200_000
+	c := cloudtest.Start(t, cloudtest.Options{Store: store, Limits: cloud.Limits{Memory: cloud.MemoryMin, Reseeds: 1, BulkQuiet: quiet}})
+	first, second := newDevice(t).enter(c), newDevice(t).enter(c)
+	for n := range byte(8) {
+		first.push(first.big(record.ID{n}, bytes))
+	}
+	wait := make(chan struct{})
+	store.mu.Lock()
+	store.account, store.wait = first.id.Account, wait
+	store.mu.Unlock()
+	first.send(&syncproto.Push{ID: first.next(), Versions: []syncproto.SealedVersion{first.big(record.ID{100}, bytes)}})
+	time.Sleep(quiet * 3 / 2) // it waits so long
+	told := false
+	for n := byte(0); n < 8 && !told; n++ {
+		second.send(&syncproto.Push{ID: second.next(), Versions: []syncproto.SealedVersion{second.big(record.ID{n}, bytes)}})
+		_, told = second.recv().(*syncproto.Wait)
+	}
+	if !told {
+		t.Error("the place went to another account while the cloud held up the first")
+	}
+	close(wait)
+	if _, ok := first.recv().(*syncproto.Ack); !ok {
+		t.Error("the first has no ack")
+	}
+}
