@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -232,6 +233,27 @@ func (s *Store) compare(ctx context.Context, m Manifest) error {
 	return nil
 }
 
+// describeOlder describes a back-up of an older format: a copy of it, brought up to
+// date as a server's start does.
+func describeOlder(ctx context.Context, from string) (Manifest, error) {
+	dir, err := os.MkdirTemp("", "sidekeep-cloud-backup-*")
+	if err != nil {
+		return Manifest{}, err
+	}
+	defer os.RemoveAll(dir)
+	if err := copyFile(filepath.Join(dir, FileName), filepath.Join(from, FileName)); err != nil {
+		return Manifest{}, err
+	}
+	s, err := Open(ctx, dir, Options{Rand: rand.Reader})
+	if err != nil {
+		return Manifest{}, err
+	}
+	if err := s.Close(); err != nil {
+		return Manifest{}, err
+	}
+	return describe(ctx, dir)
+}
+
 func sameKinds(a, b []ManifestKind) bool {
 	if len(a) != len(b) {
 		return false
@@ -266,6 +288,9 @@ func VerifyBackup(ctx context.Context, from string) (Manifest, error) {
 		return m, fmt.Errorf("%w: the file is not the one that was written", ErrBackup)
 	}
 	got, err := describe(ctx, from)
+	if errors.Is(err, ErrOlder) {
+		got, err = describeOlder(ctx, from)
+	}
 	if err != nil {
 		return m, fmt.Errorf("%w: %w", ErrBackup, err)
 	}

@@ -3,6 +3,8 @@ package sqlitestore
 import (
 	"compress/gzip"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -171,6 +173,45 @@ func TestMigrateFormat3(t *testing.T) {
 	maps.DeleteFunc(after, func(row string, n int) bool { return before[row] == n })
 	if len(after) > 0 {
 		t.Errorf("%d rows are not what they were", len(after))
+	}
+}
+
+// TestRestoreOfAnOlderFormat: a back-up that an older version made can be restored.
+func TestRestoreOfAnOlderFormat(t *testing.T) {
+	from, path := unpack(t, "format3")
+	if _, err := describe(ctx, from); !errors.Is(err, ErrOlder) {
+		t.Fatalf("not an older format: %v", err)
+	}
+	m, err := describeOlder(ctx, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Bytes, m.SHA256, err = hashFile(path); err != nil {
+		t.Fatal(err)
+	}
+	manifest := func() {
+		t.Helper()
+		b, err := json.Marshal(m)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(from, ManifestName), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	manifest()
+	to := filepath.Join(t.TempDir(), "restored")
+	if _, err := Restore(ctx, from, to); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, to)
+	if n := count(t, s, "SELECT count(*) FROM version"); n != 7 || len(problems(t, s)) > 0 {
+		t.Errorf("%d versions", n)
+	}
+	m.Accounts[0].Kinds[0].Count++
+	manifest()
+	if _, err := Restore(ctx, from, filepath.Join(t.TempDir(), "other")); !errors.Is(err, ErrBackup) {
+		t.Errorf("other digests than the manifest's: %v", err)
 	}
 }
 
