@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
@@ -158,6 +159,25 @@ func (d *Devices) Ended(id *seal.Identity) *Revocation {
 		break
 	}
 	return r
+}
+
+// Moved returns what is said here of the account's data having got new keys, or nil.
+func (d *Devices) Moved() *Move {
+	m := d.Statements().Moved()
+	if m == nil {
+		return nil
+	}
+	by := ""
+	if m.Issuer != seal.DeviceKey(m.Account) {
+		by = m.Issuer.String()
+	}
+	return &Move{By: by, At: time.Unix(int64(m.At), 0).UTC()}
+}
+
+// Move says that a device gave all data new keys, in another account.
+type Move struct {
+	By string    `json:"by,omitempty"` // its public key; "" for the words
+	At time.Time `json:"at"`           // by its clock
 }
 
 // Revocation says who ended the trust in this device.

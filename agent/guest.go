@@ -11,14 +11,16 @@ import (
 	"sidekeep/syncproto/ws"
 )
 
-// guestConn is the connection of a device that has no account yet.
+// guestConn is a connection beside the sessions of an agent: of a device that has no
+// account yet, or of Tell.
 type guestConn struct{ *ws.Conn }
 
-// dialGuest connects as a session does, with nothing that needs a store.
-func dialGuest(ctx context.Context, c Config) (guestConn, error) {
+// dialGuest connects as a session does, with nothing that needs a store. Messages
+// of more than so many bytes are refused.
+func dialGuest(ctx context.Context, c Config, readLimit int) (guestConn, target, error) {
 	t, err := parseTarget(c.CloudURL, c.AllowPlain)
 	if err != nil {
-		return guestConn{}, err
+		return guestConn{}, t, err
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -28,17 +30,17 @@ func dialGuest(ctx context.Context, c Config) (guestConn, error) {
 	}
 	m, err := openMemory("")
 	if err != nil {
-		return guestConn{}, err
+		return guestConn{}, t, err
 	}
 	a := &Agent{cfg: c, target: t, memory: m}
 	var leaf *x509.Certificate
 	ctx, cancel := context.WithTimeout(ctx, dialMax)
 	defer cancel()
-	conn, err := ws.Dial(ctx, t.url, ws.DialOptions{ReadLimit: guestRead, TLS: a.tlsConfig(&leaf), DialContext: c.DialContext})
+	conn, err := ws.Dial(ctx, t.url, ws.DialOptions{ReadLimit: readLimit, TLS: a.tlsConfig(&leaf), DialContext: c.DialContext})
 	if err != nil {
-		return guestConn{}, a.notDialed(err)
+		return guestConn{}, t, a.notDialed(err)
 	}
-	return guestConn{conn}, nil
+	return guestConn{conn}, t, nil
 }
 
 func (c guestConn) send(ctx context.Context, m syncproto.Message) error {

@@ -243,7 +243,7 @@ func Enter(ctx context.Context, c GuestConfig, check func(string)) (e *Enrolment
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dialGuest(ctx, c.Config)
+	conn, _, err := dialGuest(ctx, c.Config, guestRead)
 	if err != nil {
 		return nil, err
 	}

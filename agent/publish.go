@@ -33,7 +33,7 @@ func ReadStatus(ctx context.Context, c Config) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	base := Status{Account: c.Identity.Account.String(), Device: device, Cloud: CloudStatus{URL: c.CloudURL, State: StateOff}}
+	base := Status{Moved: known.Moved(), Account: c.Identity.Account.String(), Device: device, Cloud: CloudStatus{URL: c.CloudURL, State: StateOff}}
 	if base.Revoked = known.Ended(c.Identity); base.Revoked != nil {
 		base.Cloud.State = StateRevoked
 	}
@@ -48,7 +48,7 @@ func (a *Agent) snapshot(ctx context.Context) (Status, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	base := Status{Revoked: a.known.Ended(a.cfg.Identity), Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
+	base := Status{Moved: a.known.Moved(), Revoked: a.known.Ended(a.cfg.Identity), Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
 	return statusOf(&st, a.cfg.Identity.Account, base, a.views, a.provenAt), nil
 }
 

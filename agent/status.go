@@ -32,6 +32,7 @@ type Status struct {
 	Lost     []LostRecord               `json:"lost,omitempty"` // of a damaged database
 	Problems []Problem                  `json:"problems,omitempty"`
 	Revoked  *Revocation                `json:"revoked,omitempty"` // nil while this device is trusted
+	Moved    *Move                      `json:"moved,omitempty"`   // nil unless a trusted device left this account
 }
 
 // CloudStatus is the connection's part of a Status.

@@ -12,6 +12,7 @@ import (
 type Statement struct {
 	Cert   *Cert
 	Revoke *Revoke
+	Moved  *Moved
 }
 
 // StatementBytesMax is the largest size of a marshalled statement.
@@ -25,7 +26,7 @@ type StatementID [16]byte
 // account, or is not signed by its issuer.
 var ErrStatement = errors.New("bad statement")
 
-// ParseStatement reads a marshalled certificate or revocation. It does not
+// ParseStatement reads a marshalled statement. It does not
 // verify it; Verify does. The error is ErrStatement.
 func ParseStatement(b []byte) (Statement, error) {
 	if len(b) > StatementBytesMax {
@@ -35,27 +36,36 @@ func ParseStatement(b []byte) (Statement, error) {
 		return Statement{Cert: &c}, nil
 	}
 	rd := reader{b: b}
-	r := rd.revoke()
-	if !rd.done() {
-		return Statement{}, ErrStatement
+	if r := rd.revoke(); rd.done() {
+		return Statement{Revoke: &r}, nil
 	}
-	return Statement{Revoke: &r}, nil
+	rd = reader{b: b}
+	if m := rd.moved(); rd.done() {
+		return Statement{Moved: &m}, nil
+	}
+	return Statement{}, ErrStatement
 }
 
 // Marshal returns the statement as it travels.
 func (s Statement) Marshal() []byte {
-	if s.Cert != nil {
+	switch {
+	case s.Cert != nil:
 		return s.Cert.Marshal()
+	case s.Revoke != nil:
+		return s.Revoke.Marshal()
 	}
-	return s.Revoke.Marshal()
+	return s.Moved.Marshal()
 }
 
 // Issuer returns who signed: a device, or the account id itself for the root.
 func (s Statement) Issuer() DeviceKey {
-	if s.Cert != nil {
+	switch {
+	case s.Cert != nil:
 		return s.Cert.Issuer
+	case s.Revoke != nil:
+		return s.Revoke.Issuer
 	}
-	return s.Revoke.Issuer
+	return s.Moved.Issuer
 }
 
 // ID returns the statement's name.
@@ -76,17 +86,23 @@ func (s Statement) Verify(account Account) error {
 }
 
 func (s Statement) signed() []byte {
-	if s.Cert != nil {
+	switch {
+	case s.Cert != nil:
 		return s.Cert.statement()
+	case s.Revoke != nil:
+		return s.Revoke.statement()
 	}
-	return s.Revoke.statement()
+	return s.Moved.statement()
 }
 
 func (s Statement) account() (Account, []byte) {
-	if s.Cert != nil {
+	switch {
+	case s.Cert != nil:
 		return s.Cert.Account, s.Cert.Signature[:]
+	case s.Revoke != nil:
+		return s.Revoke.Account, s.Revoke.Signature[:]
 	}
-	return s.Revoke.Account, s.Revoke.Signature[:]
+	return s.Moved.Account, s.Moved.Signature[:]
 }
 
 func compareIDs(a, b StatementID) int { return bytes.Compare(a[:], b[:]) }

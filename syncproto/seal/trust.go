@@ -237,6 +237,9 @@ func (s *Statements) sorted() *known {
 			continue
 		}
 		r := s.all[id].Revoke
+		if r == nil {
+			continue
+		}
 		k.revokes[r.Issuer] = append(k.revokes[r.Issuer], r)
 		for _, d := range r.Devices {
 			k.cut[d] = k.cut[d] || r.Issuer == k.root

@@ -46,6 +46,13 @@ func (f family) revoke(issuer byte, serial uint64, devices ...byte) Statement {
 	})
 }
 
+func (f family) moved(issuer byte, at uint64) Statement {
+	return f.once(fmt.Sprint("moved", issuer, at), func() Statement {
+		m := SignMoved(f.key(issuer), f.secret.Account(), at)
+		return Statement{Moved: &m}
+	})
+}
+
 func (f family) key(n byte) ed25519.PrivateKey {
 	if n == 0 {
 		return f.secret.Root()
@@ -84,6 +91,14 @@ func TestGoldenStatements(t *testing.T) {
 		Statements    []string
 		Digest        string
 		Devices       []standing
+		Moved         string `json:",omitempty"` // who moved, and when
+	}
+	moved := func(s *Statements) string {
+		m := s.Moved()
+		if m == nil {
+			return ""
+		}
+		return fmt.Sprint(m.Issuer, " ", m.At)
 	}
 	var made []vector
 	add := func(name, want string, statements ...Statement) {
@@ -93,7 +108,7 @@ func TestGoldenStatements(t *testing.T) {
 			t.Errorf("%s: trusted are %s, not %s", name, got, want)
 		}
 		digest := s.Digest()
-		v := vector{Name: name, Account: f.secret.Account().String(), Digest: hex.EncodeToString(digest[:])}
+		v := vector{Name: name, Account: f.secret.Account().String(), Digest: hex.EncodeToString(digest[:]), Moved: moved(s)}
 		for _, st := range statements {
 			v.Statements = append(v.Statements, hex.EncodeToString(st.Marshal()))
 		}
@@ -133,6 +148,10 @@ func TestGoldenStatements(t *testing.T) {
 	add("a device that leaves", "[2]", one, two, f.revoke(1, 1, 1))
 	add("one that was revoked and is certified again", "[2]", one, two, f.revoke(2, 1, 1), f.cert(2, 1, 5))
 	add("several at once", "[4]", one, two, three, f.cert(0, 4, 1), f.revoke(4, 1, 1, 2))
+	add("moved to another account", "[1 2]", one, two, f.moved(1, 1_800_000_000))
+	add("moved twice: the later word, not that of who is out", "[1 2]", one, two, three, f.moved(1, 1_800_000_000), f.moved(2, 1_800_000_001), f.moved(3, 1_800_000_002), f.revoke(1, 1, 3))
+	add("a move that a stranger states", "[1]", one, f.moved(2, 1_800_000_000))
+	add("a move that the words state", "[1]", one, f.moved(0, 1_800_000_000))
 
 	var read []vector
 	golden(t, "statements.json", made, &read)
@@ -155,6 +174,9 @@ func TestGoldenStatements(t *testing.T) {
 				t.Errorf("%s: %s is %+v", v.Name, d.Device[:8], got)
 			}
 		}
+		if got := moved(s); got != v.Moved {
+			t.Errorf("%s: moved %q", v.Name, got)
+		}
 		if digest := s.Digest(); hex.EncodeToString(digest[:]) != v.Digest {
 			t.Errorf("%s: another digest", v.Name)
 		}
@@ -164,7 +186,7 @@ func TestGoldenStatements(t *testing.T) {
 func TestStatementBytes(t *testing.T) {
 	f := newFamily()
 	account := f.secret.Account()
-	for name, good := range map[string]Statement{"cert": f.cert(0, 1, 1<<63), "revoke": f.revoke(1, 1<<63, 1, 2, 3)} {
+	for name, good := range map[string]Statement{"cert": f.cert(0, 1, 1<<63), "revoke": f.revoke(1, 1<<63, 1, 2, 3), "moved": f.moved(1, 1<<39)} {
 		b := good.Marshal()
 		if err := good.Verify(account); err != nil {
 			t.Fatal(name, err)
@@ -336,6 +358,7 @@ func FuzzParseStatement(f *testing.F) {
 	fam := newFamily()
 	f.Add(fam.cert(0, 1, 1).Marshal())
 	f.Add(fam.revoke(1, 1, 2, 3).Marshal())
+	f.Add(fam.moved(1, 1).Marshal())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		st, err := ParseStatement(b)
 		if err == nil && !bytes.Equal(st.Marshal(), b) {

@@ -2,15 +2,18 @@ package cli
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"sidekeep/agent"
 	"sidekeep/localstore"
 	"sidekeep/syncproto/seal"
 )
@@ -42,6 +45,8 @@ Then:
      by a token wants a new one for the new account.
   2. On each other device that you trust: 'sidekeep join --code - --keep-data',
      with a code of 'sidekeep devices invite' here. It keeps what it has, too.
+     If the cloud can be reached, their 'sidekeep status' says that it is time;
+     nobody follows by itself.
 
 What was before, the old keys included, is kept in folders replaced-TIME in the
 home and data folder; delete them when all is well. The sealed data of the old
@@ -90,7 +95,39 @@ func (a *app) rekey(ctx context.Context, missing bool) error {
 	if err != nil && shown {
 		return &Error{Op: "rekey", Cause: err, Hint: "the words above mean nothing, unless 'sidekeep status' shows the account with them; run rekey again"}
 	}
+	if err == nil {
+		a.tellMoved(ctx, h)
+	}
 	return err
+}
+
+// movedWait is how long rekey tries to tell the other devices.
+const movedWait = 10 * time.Second
+
+// tellMoved leaves word in the account that h was of, for its other devices.
+func (a *app) tellMoved(ctx context.Context, h *home) {
+	ctx, cancel := context.WithTimeout(ctx, movedWait)
+	defer cancel()
+	moved := seal.SignMoved(ed25519.NewKeyFromSeed(h.identity.Seed[:]), h.identity.Account, uint64(max(time.Now().Unix(), 0)))
+	cfg := h.agentConfig(nil, "", nil)
+	cfg.Rand = rand.Reader
+	err := agent.Tell(ctx, cfg, append(seal.StatementsOf(h.identity.Chain), seal.Statement{Moved: &moved})...)
+	switch {
+	case err == nil:
+		fmt.Fprintln(a.stderr, "sidekeep: the other devices hear of it when they next sync")
+	case !errors.Is(err, agent.ErrUnknownAccount): // one that never synced has no other devices
+		fmt.Fprintf(a.stderr, "sidekeep: the other devices could not be told: %s; tell whoever has them\n", escape(err.Error()))
+	}
+}
+
+// movedText says that the account's data got new keys, and what to do.
+func movedText(m *agent.Move) string {
+	by := "the words"
+	if m.By != "" {
+		by = fmt.Sprintf("device %.*s", idDigits, m.By)
+	}
+	return fmt.Sprintf("%s gave all data new keys, in another account, on %s ('sidekeep devices' shows whose that is); to follow, "+
+		"'sidekeep devices invite' there and 'sidekeep join --code - --keep-data' here", by, m.At.Local().Format(time.DateTime))
 }
 
 // replaceKeys puts everything of a home under the keys of id. before is called

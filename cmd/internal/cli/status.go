@@ -190,6 +190,9 @@ func printStatus(w io.Writer, s *agent.Status, key string) error {
 	if r := s.Revoked; r != nil {
 		fmt.Fprintf(w, "revoked  by %s; 'sidekeep devices' shows whose that is. With the words it can come back: 'sidekeep join --words-file FILE'\n", escape(revokedBy(r)))
 	}
+	if s.Moved != nil {
+		fmt.Fprintf(w, "moved    %s\n", escape(movedText(s.Moved)))
+	}
 	fmt.Fprintln(w)
 	t := newTable("kind", "live", "deleted", "unsynced", "conflicts", "held", "in sync").numeric(1, 2, 3, 4, 5)
 	for _, kind := range kindsOf(s) {

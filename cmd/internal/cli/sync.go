@@ -69,6 +69,9 @@ func (a *app) sync(ctx context.Context, timeout time.Duration, how syncOptions, 
 	begun := time.Now()
 	last, err := a.syncHome(ctx, h, p, how.prove)
 	p.clear()
+	if last != nil && last.Moved != nil {
+		fmt.Fprintln(a.stderr, escape(movedText(last.Moved)))
+	}
 	switch {
 	case outer.Err() != nil:
 		return &Error{Op: "sync", Cause: errors.New("interrupted"), Hint: "everything here is safe; another sync goes on from here"}
