@@ -83,7 +83,7 @@ func TestCallLost(t *testing.T) {
 	if st := state(); st.Trust.State != "withholds" || len(st.Trust.Withheld) != 1 || st.Trust.Withheld[0].Name != "old phone" {
 		t.Errorf("before: %+v", st.Trust)
 	}
-	if out, _ := run(ExitDone, "status"); !strings.Contains(out, "the cloud withholds: old phone had seen writes") || !strings.Contains(out, "sidekeep sync --call-lost") {
+	if out, _ := run(ExitDone, "status"); !strings.Contains(out, "the cloud withholds: old phone had seen") || !strings.Contains(out, "sidekeep sync --call-lost") {
 		t.Errorf("status says %s", out)
 	}
 	if _, errs := run(ExitUnreachable, "sync", "--call-lost", "--timeout", "2s"); !strings.Contains(errs, "called lost: what 1 statement named") {
