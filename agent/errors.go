@@ -31,6 +31,9 @@ var (
 	// not admitted, the address is not the one the cloud is configured with, or
 	// the cloud speaks an older format than it did before.
 	ErrRefused = errors.New("the cloud refused this device")
+	// ErrVersion: this program and the cloud's have no version of the protocol in
+	// common, or the cloud's is older than it was. With ErrRefused.
+	ErrVersion = errors.New("this program and the cloud's do not fit together")
 	// ErrRevoked: this device was revoked; statements that hold prove it. Nothing
 	// here is deleted for that.
 	ErrRevoked = errors.New("this device was revoked")

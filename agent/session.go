@@ -365,7 +365,9 @@ func (s *session) closed(c syncproto.DeviceClose) {
 		return
 	}
 	switch syncproto.CodeOf(c.Err) {
-	case syncproto.CodeRefused, syncproto.CodeVersion, syncproto.CodeLimits:
+	case syncproto.CodeVersion:
+		s.end.err = fmt.Errorf("%w: %w: %w", ErrRefused, ErrVersion, c.Err)
+	case syncproto.CodeRefused, syncproto.CodeLimits:
 		s.end.err = fmt.Errorf("%w: %w", ErrRefused, c.Err)
 	case syncproto.CodeRevoked:
 		s.end.err = ErrRevoked

@@ -33,6 +33,7 @@ var known = []struct {
 	{agent.ErrNoCloud, ExitUnreachable, "everything here is safe; this network may want you to sign in (open any page in a browser), or the address or port is another server's"},
 	{agent.ErrCertificate, ExitUnreachable, "everything here is safe; look at this device's date and at the cloud's address; if both are right, somebody may be in between"},
 	{agent.ErrRevoked, ExitRefused, "everything here is safe and stays; 'sidekeep devices' shows who did it. If you want this device in, use the words: 'sidekeep join --words-file FILE'; if another device must go for good, 'sidekeep devices revoke NAME --words-file FILE'"},
+	{agent.ErrVersion, ExitRefused, "everything here is safe; update sidekeep on this device, or have the cloud's operator update the cloud, whichever is older"},
 	{agent.ErrRefused, ExitRefused, "the cloud's operator may have to admit the account, or knows this address by another name; 'sidekeep status' shows the account id"},
 	{agent.ErrCloudFails, ExitNotInSync, "everything here is safe, and goes on by itself when the cloud can serve again; its operator sees the reason there"},
 	{agent.ErrNotReachable, ExitUnreachable, "everything here is safe; look at the network and the cloud's address, then try again"},

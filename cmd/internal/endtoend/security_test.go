@@ -88,7 +88,7 @@ func TestCase11Downgrade(t *testing.T) {
 	for _, versions := range [][]uint64{nil, {syncproto.ProtocolVersion, syncproto.ProtocolVersion + 1}} {
 		d.conf.Versions = versions
 		d.reopen()
-		if err := d.trySync(20 * time.Second); !errors.Is(err, agent.ErrRefused) {
+		if err := d.trySync(20 * time.Second); !errors.Is(err, agent.ErrRefused) || !errors.Is(err, agent.ErrVersion) {
 			t.Errorf("offering %v: got %v", versions, err)
 		}
 	}
