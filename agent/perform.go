@@ -119,8 +119,10 @@ func (s *session) welcomed(w syncproto.DeviceWelcomed) {
 func (s *session) stateChanged(live bool) {
 	views := s.machine.Kinds()
 	state := StateSyncing
+	waiting := false // for the cloud's answer about a kind that comes before
 	for _, v := range views {
-		s.end.good = s.end.good || v.Proven
+		waiting = waiting || !live && !v.Proven && !v.Restoring && v.Fault == ""
+		s.end.good = s.end.good || v.Proven && !waiting
 		if v.Proven {
 			s.givenBack(v.Kind)
 		}
