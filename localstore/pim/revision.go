@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,16 +30,17 @@ func RevisionOf(kind record.Kind, fields []record.Field) Revision {
 		if main && path != "" || strings.Count(path, "/") > 1 || path == pathCalendar+"/" {
 			continue
 		}
-		value := decodedText(kind, leafName(fields[i].Key), fields[i].Line)
-		switch leafName(fields[i].Key) {
+		name := leafName(fields[i].Key)
+		value := func() string { return decodedText(kind, name, fields[i].Line) }
+		switch name {
 		case "SEQUENCE":
-			if n, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
+			if n, err := strconv.Atoi(strings.TrimSpace(value())); err == nil {
 				r.sequence, r.sequenced = max(r.sequence, n), 1
 			}
 		case "REV", "LAST-MODIFIED":
-			r.modified = max(r.modified, changeTime(value))
+			r.modified = max(r.modified, changeTime(value()))
 		case "DTSTAMP":
-			r.stamp = max(r.stamp, changeTime(value))
+			r.stamp = max(r.stamp, changeTime(value()))
 		}
 	}
 	return r
@@ -119,17 +121,20 @@ func (o *Object) ByItsContent() {
 func (o *Object) ContentUID() string { return o.contentUID() }
 
 // Run tells, over all files of one import, which objects of one UID belong
-// together. The zero value is ready. It keeps some dozens of bytes a record.
+// together. The zero value is ready. It keeps some two hundred bytes a record.
 type Run struct {
-	seen map[string]*claim
+	seen map[slot]*claim
 }
+
+// slot is a hash of a kind and a UID.
+type slot [16]byte
 
 // claim is the record that a UID stands for in this run.
 type claim struct {
 	file     string
-	contents map[[16]byte]bool // of the objects that are that record
+	contents [][16]byte // of the objects that are that record
 	revision Revision
-	parts    map[string]bool // main component and overrides it has: "", "@..."
+	parts    []string // main component and overrides it has: "", "@..."
 }
 
 // Take looks at an object of a file before it is stored. Where its UID stood in
@@ -141,40 +146,33 @@ func (r *Run) Take(file string, o *Object) (reason string) {
 		return ""
 	}
 	if r.seen == nil {
-		r.seen = map[string]*claim{}
+		r.seen = map[slot]*claim{}
 	}
-	slot := string(o.Kind) + "\x00" + o.UID
-	hash := o.hash()
-	fresh := &claim{file, map[[16]byte]bool{hash: true}, RevisionOf(o.Kind, o.Fields), partsOf(o)}
-	c := r.seen[slot]
+	uid := sha256.Sum256([]byte(string(o.Kind) + "\x00" + o.UID))
+	at, hash := slot(uid[:len(slot{})]), o.hash()
+	fresh := &claim{file, [][16]byte{hash}, RevisionOf(o.Kind, o.Fields), partsOf(o)}
+	c := r.seen[at]
 	if c == nil {
-		r.seen[slot] = fresh
+		r.seen[at] = fresh
 		return ""
 	}
-	if c.contents[hash] {
+	if slices.Contains(c.contents, hash) {
 		return ""
 	}
-	disjoint := true
-	for p := range fresh.parts {
-		disjoint = disjoint && !c.parts[p]
-	}
+	disjoint := !slices.ContainsFunc(fresh.parts, func(p string) bool { return slices.Contains(c.parts, p) })
 	if disjoint && o.Kind != record.Contacts {
-		for p := range fresh.parts {
-			c.parts[p] = true
-		}
-		c.contents[hash] = true
+		c.parts = append(c.parts, fresh.parts...)
+		c.contents = append(c.contents, hash)
 		return ""
 	}
 	switch order, ok := fresh.revision.Compare(c.revision); {
 	case ok && order > 0:
-		for h := range c.contents {
-			fresh.contents[h] = true
-		}
+		fresh.contents = append(c.contents, hash)
 		was := c.file
-		r.seen[slot] = fresh
+		r.seen[at] = fresh
 		return "a newer revision of what stands in " + was + "; it replaces that"
 	case ok && order < 0:
-		c.contents[hash] = true
+		c.contents = append(c.contents, hash)
 		return "an older revision of what stands in " + c.file + "; the newer one is kept"
 	}
 	o.ByItsContent()
@@ -202,12 +200,12 @@ func (o *Object) hash() (hash [16]byte) {
 }
 
 // partsOf lists the main component and the overrides of an object.
-func partsOf(o *Object) map[string]bool {
-	parts := map[string]bool{}
+func partsOf(o *Object) []string {
+	var parts []string
 	for i := range o.Fields {
 		path, leaf := splitKey(o.Fields[i].Key)
-		if p := mainPath(path, leaf); p != nil {
-			parts[*p] = true
+		if p := mainPath(path, leaf); p != nil && !slices.Contains(parts, *p) {
+			parts = append(parts, strings.Clone(*p))
 		}
 	}
 	return parts
