@@ -1,8 +1,8 @@
 package seal
 
 import (
-	"bytes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"fmt"
 	"slices"
 
@@ -62,7 +62,7 @@ func (k *Keys) OpenVersion(s Sealed) (Opened, error) {
 	}
 	rest, ok := decompress(h.Dictionary, payload)
 	encoded := append(record.Head(h.Vector), rest...)
-	if !ok || k.VersionID(h.Kind, h.ID, encoded) != h.VersionID {
+	if want := k.VersionID(h.Kind, h.ID, encoded); !ok || !hmac.Equal(want[:], h.VersionID[:]) {
 		return Opened{}, ErrOpen
 	}
 	v, err := record.Decode(encoded)
@@ -96,7 +96,7 @@ func (k *Keys) OpenChunk(s Sealed) (record.ChunkID, []byte, error) {
 		return record.ChunkID{}, nil, ErrOpen
 	}
 	plain, ok := k.open(k.chunk, contextChunk, h.ID, s)
-	if !ok || len(plain) == 0 || k.ChunkID(plain) != h.ID {
+	if want := k.ChunkID(plain); !ok || len(plain) == 0 || !hmac.Equal(want[:], h.ID[:]) {
 		return record.ChunkID{}, nil, ErrOpen
 	}
 	return h.ID, plain, nil
@@ -126,7 +126,7 @@ func (k *Keys) open(a cipher.AEAD, context string, id [16]byte, s Sealed) ([]byt
 	if err != nil {
 		return nil, false
 	}
-	if right := k.nonceTail(ad, plain); !bytes.Equal(tail, right[:]) {
+	if right := k.nonceTail(ad, plain); !hmac.Equal(tail, right[:]) {
 		return nil, false
 	}
 	return unpad(plain)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"sidekeep/cmd/internal/cloudstore/sqlitestore"
 )
@@ -61,6 +62,7 @@ func hintOf(err error) string {
 // Main runs sidekeep-cloud with args (without the program's name) and returns its
 // exit code. SIGTERM and SIGINT drain a running server.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // no core file with the keys of TLS and of admission
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	root := &cobra.Command{
