@@ -231,6 +231,20 @@ func TestUnknownOwnDotForks(t *testing.T) {
 	if applied.Fork || applied.Changed != 1 {
 		t.Errorf("after the fork: %+v", applied)
 	}
+	// The same of a record that is here.
+	own = claim(t, a).Replica
+	have, err := a.Version(t.Context(), record.ID{9})
+	must(t, err)
+	v = have.Version.Clone()
+	v.Vector[own] = 9
+	v.Fields["B"] = []record.Entry{{Dot: record.Dot{Replica: own, Counter: 9}, Line: []byte("B:clone")}}
+	enc, err = record.Encode(v)
+	must(t, err)
+	applied, err = a.Apply(t.Context(), record.Notes, []Incoming{{record.ID{9}, testHasher{}.VersionID(record.Notes, record.ID{9}, enc), v}}, nil)
+	must(t, err)
+	if !applied.Fork || claim(t, a).Replica == own {
+		t.Errorf("of a record that is here: %+v", applied)
+	}
 }
 
 func TestMachineChangeForks(t *testing.T) {

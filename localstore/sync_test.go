@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sidekeep/localstore/rangeset"
 	"sidekeep/localstore/record"
@@ -348,4 +349,39 @@ func TestAcknowledgementOfAReplacedVersion(t *testing.T) {
 			t.Errorf("%d to be sent, want %d: %v", len(out), want.queued, err)
 		}
 	}
+}
+
+// P3: a vector that has seen more than this device ever received does not leave it.
+func TestTooLargeVectorStaysHere(t *testing.T) {
+	c, a, b := openPair(t)
+	must(t, b.Put(t.Context(), record.Notes, record.ID{1}, []record.Field{{Key: "A", Line: []byte("A:1")}}))
+	c.sync(t, b)
+	c.sync(t, a)
+	must(t, a.write(t.Context(), false, func(x *tx) error { return x.exec("DELETE FROM peer") }))
+	setLine(t, a, record.ID{1}, "A", "A:2")
+	claim(t, a)
+	if out, err := a.Mint(t.Context(), record.Notes, 0, 10, 1<<20); !errors.Is(err, ErrVector) {
+		t.Errorf("%d go out, %v", len(out), err)
+	}
+}
+
+// Nothing that a former cloud said counts for a new one.
+func TestNewEpochForgetsCursorsAndProofs(t *testing.T) {
+	c, a, _ := openPair(t)
+	must(t, a.ResetEpoch(t.Context(), Epoch{1}))
+	must(t, a.SetCursor(t.Context(), record.Notes, Cursor{Epoch: Epoch{1}, Seq: 7}))
+	must(t, a.SetCloudState(t.Context(), record.Notes, CloudState{Digest: c.digest(record.Notes), Epoch: Epoch{1}, Head: 7, ProvenAt: time.Unix(1, 0), Restoring: true}))
+	check := func(want uint64) {
+		t.Helper()
+		cursor, err := a.Cursor(t.Context(), record.Notes)
+		must(t, err)
+		st, err := a.Status(t.Context())
+		must(t, err)
+		if k := st.Kinds[record.Notes].Cloud; cursor.Seq != want || k.Head != want || k.Restoring != (want > 0) || k.ProvenAt.IsZero() != (want == 0) {
+			t.Errorf("%+v %+v", cursor, k)
+		}
+	}
+	check(7)
+	must(t, a.ResetEpoch(t.Context(), Epoch{2}))
+	check(0)
 }

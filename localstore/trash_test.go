@@ -117,3 +117,28 @@ func TestMergeUnit(t *testing.T) {
 		t.Errorf("after an edit: %+v %v", rb.Conflicts, err)
 	}
 }
+
+// A deletion that the cloud has not acknowledged is not purged: the purge would
+// count the record's writes as acknowledged.
+func TestTrashWaitsForTheAcknowledgement(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	claim(t, s)
+	id := record.ID{1}
+	mint := func() []Ref {
+		out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20)
+		must(t, err)
+		return []Ref{{id, out[0].VersionID}}
+	}
+	must(t, s.Put(t.Context(), record.Notes, id, []record.Field{{Key: "A", Line: []byte("A:1")}}))
+	must(t, s.Acked(t.Context(), mint()))
+	must(t, s.Delete(t.Context(), id))
+	deleted := mint()
+	must(t, s.Ran(t.Context(), 31*24*time.Hour))
+	if n, err := s.Expire(t.Context(), 10); err != nil || n != 0 {
+		t.Errorf("%d purged before the cloud has the deletion: %v", n, err)
+	}
+	must(t, s.Acked(t.Context(), deleted))
+	if n, err := s.Expire(t.Context(), 10); err != nil || n != 1 {
+		t.Errorf("%d purged, want 1: %v", n, err)
+	}
+}
