@@ -271,6 +271,7 @@ func (s *DeviceSession) sendPush(k *deviceKind) {
 	s.changed = s.changed || k.name != record.Witness // its ack says enough, see acked
 	k.proofFresh = false
 	s.send(p)
+	s.proveBeside()
 }
 
 func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
@@ -312,8 +313,11 @@ func (s *DeviceSession) acked(m *Ack, r *deviceRequest) {
 			own.cursor = max(own.cursor, st.Head) // nobody else wrote in between
 		}
 	}
-	if reseed && s.room() && (s.live || !s.liveSent) {
-		s.prove(false) // the operator sees it move
+	switch { // the operator sees it move
+	case reseed && s.live && s.room():
+		s.prove(false)
+	case reseed && !s.liveSent: // beside the next push, or live does
+		s.proveDue = true
 	}
 	s.do(DeviceStateChanged{s.live})
 }
@@ -343,7 +347,13 @@ func (s *DeviceSession) askRange(k *deviceKind) {
 	k.asked = s.request(&deviceRequest{kind: k, typ: TypeRange})
 	s.send(NewRange(k.asked, k.name, *k.next))
 	k.next = nil
-	if s.proveDue && s.room() {
+	s.proveBeside()
+}
+
+// proveBeside tells the cloud what is here, if that is due, beside a message that
+// is sent anyway.
+func (s *DeviceSession) proveBeside() {
+	if s.proveDue && !s.liveSent && s.room() {
 		s.proveDue = false
 		s.prove(false)
 	}
