@@ -139,7 +139,8 @@ func (s *speedRun) single(ctx context.Context, r *speedRow, a, b *speedHandset, 
 		}
 		if !s.counting {
 			r.Median, r.P99 = percentile(ms, 0.5), percentile(ms, 0.99)
-			r.floor = 2*s.result.Floor.Echo + 3*s.result.Floor.Commit
+			f := s.result.Floor
+			r.floor = cost{Seconds: 2*f.Echo.Seconds + 3*f.Commit.Seconds}
 		}
 		time.Sleep(editPause) // the last acknowledgement
 		return nil
@@ -170,7 +171,7 @@ func (s *speedRun) online(ctx context.Context, a, b *speedHandset, from, to app,
 		}
 		if !s.counting {
 			r.Seconds = time.Since(begun).Seconds()
-			r.floor = float64(s.o.Many) * s.result.Floor.Commit
+			r.floor = cost{Seconds: float64(s.o.Many) * s.result.Floor.Commit.Seconds}
 		}
 		return settled(ctx, a.handset, b.handset)
 	})

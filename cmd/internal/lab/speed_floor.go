@@ -22,17 +22,28 @@ import (
 )
 
 // speedFloor is what nobody can beat who keeps the same promises: the same rows
-// and bytes without any sealing, merging or proof. Medians, in seconds.
+// and bytes without any sealing, merging or proof.
 type speedFloor struct {
-	Rows     float64 `json:"rows"`             // all text records, in one durable transaction
-	Text     float64 `json:"text"`             // all of them through a websocket, compressed 100 a message
-	Pictures float64 `json:"pictures"`         // all pictures in one durable transaction
-	Blobs    float64 `json:"picture_messages"` // all of them through a websocket, one a message
-	Commit   float64 `json:"commit"`           // one row in a durable transaction of its own
-	Echo     float64 `json:"echo"`             // 780 bytes to the other end and back
+	Rows     cost `json:"rows"`             // all text records, in one durable transaction
+	Text     cost `json:"text"`             // all of them through a websocket, compressed 100 a message
+	Pictures cost `json:"pictures"`         // all pictures in one durable transaction
+	Blobs    cost `json:"picture_messages"` // all of them through a websocket, one a message
+	Commit   cost `json:"commit"`           // one row in a durable transaction of its own
+	Echo     cost `json:"echo"`             // 780 bytes to the other end and back
 }
 
-const floorRuns = 5 // of which the median counts
+// cost is what one part of the floor takes.
+type cost struct {
+	Seconds float64 `json:"seconds"`     // the median
+	CPU     float64 `json:"cpu_seconds"` // of all processes that have a part in it; the mean
+}
+
+// of is the cost of both, so many times.
+func (c cost) of(times float64, and cost) cost {
+	return cost{times * (c.Seconds + and.Seconds), times * (c.CPU + and.CPU)}
+}
+
+const floorRuns = 5
 
 // measureFloor measures the floor in a folder of its own.
 func measureFloor(ctx context.Context, o speedOptions) (f speedFloor, err error) {
@@ -57,12 +68,12 @@ func measureFloor(ctx context.Context, o speedOptions) (f speedFloor, err error)
 	}
 	if err == nil {
 		f.Commit, err = insertTime(ctx, b.path("commits.db"), text[:100], false)
-		f.Commit /= 100
+		f.Commit = f.Commit.of(1./100, cost{})
 	}
 	if err != nil {
 		return f, err
 	}
-	conn, err := b.floorPeer(ctx)
+	conn, peer, err := b.floorPeer(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -72,7 +83,7 @@ func measureFloor(ctx context.Context, o speedOptions) (f speedFloor, err error)
 		return f, err
 	}
 	defer z.Close()
-	if f.Text, err = medianOf(func() error {
+	if f.Text, err = costOf(peer, func() error {
 		for part := range slices.Chunk(text, 100) {
 			if err := conn.Write(ctx, append([]byte{floorZipped}, z.EncodeAll(bytes.Join(part, nil), nil)...)); err != nil {
 				return err
@@ -82,7 +93,7 @@ func measureFloor(ctx context.Context, o speedOptions) (f speedFloor, err error)
 	}); err != nil {
 		return f, err
 	}
-	if f.Blobs, err = medianOf(func() error {
+	if f.Blobs, err = costOf(peer, func() error {
 		for _, p := range pictures {
 			if err := conn.Write(ctx, append([]byte{floorPlain}, p...)); err != nil {
 				return err
@@ -93,7 +104,7 @@ func measureFloor(ctx context.Context, o speedOptions) (f speedFloor, err error)
 		return f, err
 	}
 	const echoes = 200
-	f.Echo, err = medianOf(func() error {
+	f.Echo, err = costOf(peer, func() error {
 		for range echoes {
 			if err := floorEcho(ctx, conn, append([]byte{floorAsk}, text[0][:min(779, len(text[0]))]...)); err != nil {
 				return err
@@ -101,50 +112,54 @@ func measureFloor(ctx context.Context, o speedOptions) (f speedFloor, err error)
 		}
 		return nil
 	})
-	f.Echo /= echoes
+	f.Echo = f.Echo.of(1./echoes, cost{})
 	return f, err
 }
 
-// medianOf is the time that f takes, in seconds.
-func medianOf(f func() error) (float64, error) {
+// costOf is what f takes of this process and of its peer, which may be nil.
+func costOf(peer *process, f func() error) (cost, error) {
+	cpu := func() float64 {
+		total := cpuOf(os.Getpid())
+		if peer != nil {
+			total += meter{peer}.cpu()
+		}
+		return total
+	}
 	var seconds []float64
+	var spent float64
 	for range floorRuns {
-		begun := time.Now()
+		begun, before := time.Now(), cpu()
 		if err := f(); err != nil {
-			return 0, err
+			return cost{}, err
 		}
 		seconds = append(seconds, time.Since(begun).Seconds())
+		spent += cpu() - before
 	}
-	return percentile(seconds, 0.5), nil
+	return cost{percentile(seconds, 0.5), spent / floorRuns}, nil
 }
 
 // insertTime inserts rows into a fresh table each time, in one transaction or
 // one each.
-func insertTime(ctx context.Context, path string, rows [][]byte, together bool) (float64, error) {
+func insertTime(ctx context.Context, path string, rows [][]byte, together bool) (cost, error) {
 	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path)+"?_pragma=journal_mode(wal)&_pragma=synchronous(full)")
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	round := 0
-	var inserting time.Duration
-	var seconds []float64
-	for range floorRuns {
-		round++
-		table := fmt.Sprint("rows", round)
-		if _, err := db.ExecContext(ctx, "CREATE TABLE "+table+" (id TEXT PRIMARY KEY, body BLOB) WITHOUT ROWID"); err != nil {
-			return 0, err
+	for i := range floorRuns {
+		if _, err := db.ExecContext(ctx, "CREATE TABLE "+floorTable(i)+" (id TEXT PRIMARY KEY, body BLOB) WITHOUT ROWID"); err != nil {
+			return cost{}, err
 		}
-		begun := time.Now()
-		if err := insertRows(ctx, db, table, rows, together); err != nil {
-			return 0, err
-		}
-		inserting = time.Since(begun)
-		seconds = append(seconds, inserting.Seconds())
 	}
-	return percentile(seconds, 0.5), nil
+	round := -1
+	return costOf(nil, func() error {
+		round++
+		return insertRows(ctx, db, floorTable(round), rows, together)
+	})
 }
+
+func floorTable(round int) string { return fmt.Sprint("rows", round) }
 
 func insertRows(ctx context.Context, db *sql.DB, table string, rows [][]byte, together bool) error {
 	statement := "INSERT INTO " + table + " VALUES (?, ?)"
@@ -181,10 +196,10 @@ const (
 )
 
 // floorPeer starts the other end in a process of its own, and dials it.
-func (b *bench) floorPeer(ctx context.Context) (*ws.Conn, error) {
+func (b *bench) floorPeer(ctx context.Context) (*ws.Conn, *process, error) {
 	p, err := b.start("floor", roleFloor, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var addr string
 	if err := until(ctx, "the floor's other end listens", 10*time.Second, func() (string, error) {
@@ -195,9 +210,10 @@ func (b *bench) floorPeer(ctx context.Context) (*ws.Conn, error) {
 		}
 		return "", nil
 	}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ws.Dial(ctx, "ws://"+addr, ws.DialOptions{ReadLimit: 1 << 20})
+	conn, err := ws.Dial(ctx, "ws://"+addr, ws.DialOptions{ReadLimit: 1 << 20})
+	return conn, p, err
 }
 
 func floorEcho(ctx context.Context, conn *ws.Conn, ask []byte) error {

@@ -93,8 +93,10 @@ func lastOf(text string) string { return text[max(0, len(text)-500):] }
 type meter struct{ p *process }
 
 // cpu is the processor time so far, in seconds.
-func (m meter) cpu() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.p.cmd.Process.Pid))
+func (m meter) cpu() float64 { return cpuOf(m.p.cmd.Process.Pid) }
+
+func cpuOf(pid int) float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}

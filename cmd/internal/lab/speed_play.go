@@ -73,7 +73,7 @@ func (s *speedRun) play(ctx context.Context) error {
 	}
 	f := s.result.Floor
 	if s.o.wants("sync") || s.o.wants("edits") || s.o.wants("loss") {
-		if err := s.account(ctx, "", handsets[0], handsets[1], s.o.Records, f.Rows+f.Text); err != nil {
+		if err := s.account(ctx, "", handsets[0], handsets[1], s.o.Records, f.Rows.of(1, f.Text)); err != nil {
 			return err
 		}
 	}
@@ -84,7 +84,7 @@ func (s *speedRun) play(ctx context.Context) error {
 	}
 	if s.o.wants("grow") && s.o.Grow > 0 && !s.counting {
 		times := float64(s.o.Grow)
-		if err := s.account(ctx, fmt.Sprintf("%d x W: ", s.o.Grow), handsets[2], handsets[3], s.o.Records*s.o.Grow, (f.Rows+f.Text)*times); err != nil {
+		if err := s.account(ctx, fmt.Sprintf("%d x W: ", s.o.Grow), handsets[2], handsets[3], s.o.Records*s.o.Grow, f.Rows.of(times, f.Text)); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func (s *speedRun) address(h *speedHandset) string {
 
 // account makes an account on two handsets and measures its life. Names of rows
 // begin with prefix.
-func (s *speedRun) account(ctx context.Context, prefix string, a, b *speedHandset, records int, floor float64) error {
+func (s *speedRun) account(ctx context.Context, prefix string, a, b *speedHandset, records int, floor cost) error {
 	words, err := a.create(ctx, s.address(a))
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (s *speedRun) pictures(ctx context.Context, a, b *speedHandset) error {
 		if err != nil {
 			return err
 		}
-		row.floor = s.result.Floor.Pictures + s.result.Floor.Blobs
+		row.floor = s.result.Floor.Pictures.of(1, s.result.Floor.Blobs)
 	}
 	return nil
 }
@@ -361,7 +361,7 @@ func (s *speedRun) losses(ctx context.Context, h *speedHandset) error {
 			return err
 		}
 		if l.n == s.o.Records {
-			r.floor = s.result.Floor.Rows + s.result.Floor.Text
+			r.floor = s.result.Floor.Rows.of(1, s.result.Floor.Text)
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ type speedRow struct {
 	Rate    float64 `json:"per_second,omitempty"`
 	Floor   float64 `json:"floor_seconds,omitempty"` // what the floor needs for the same; for edits of one
 	Ratio   float64 `json:"ratio,omitempty"`
+	Effort  float64 `json:"cpu_ratio,omitempty"` // processor time of both ends to the floor's: load changes it little
 
 	Device party `json:"device"`
 	Cloud  party `json:"cloud"`
@@ -28,7 +29,7 @@ type speedRow struct {
 	Down  *int64  `json:"bytes_down"` // ... and the receiver's
 	Wire  float64 `json:"wire_ratio,omitempty"`
 	raw   int64   // payload that moved, for Wire
-	floor float64
+	floor cost
 }
 
 // party is what one end spent.
@@ -42,9 +43,12 @@ type party struct {
 
 // relate fills the ratios.
 func (r *speedRow) relate(result *speedResult) {
-	r.Floor = r.floor
+	r.Floor = r.floor.Seconds
 	if r.Floor > 0 {
 		r.Ratio = cmp.Or(r.Median/1000, r.Seconds) / r.Floor
+	}
+	if r.floor.CPU > 0 {
+		r.Effort = (r.Device.CPU + r.Cloud.CPU) / r.floor.CPU
 	}
 	if r.raw > 0 && r.Up != nil {
 		r.Wire = float64(*r.Up+*r.Down) / float64(r.raw)
@@ -54,15 +58,16 @@ func (r *speedRow) relate(result *speedResult) {
 // printSpeed writes the table.
 func printSpeed(w io.Writer, result *speedResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\ttime\tx floor\tround trips\tfsyncs device\tcloud\tbytes up\tdown\tx raw\tCPU s device\tcloud\tpeak MB device\town\tcloud\tdisk MB device\tcloud\t")
+	fmt.Fprintln(t, "\ttime\tx floor\tround trips\tfsyncs device\tcloud\tbytes up\tdown\tx raw\tCPU s device\tcloud\tx floor\tpeak MB device\town\tcloud\tdisk MB device\tcloud\t")
 	for _, r := range result.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Name, r.time(), fraction(r.Ratio, 1), whole(r.Trips), whole(r.Device.Fsyncs), whole(r.Cloud.Fsyncs),
-			whole(r.Up), whole(r.Down), fraction(r.Wire, 3), fraction(r.Device.CPU, 2), fraction(r.Cloud.CPU, 2), megabytes(r.Device.RSS), megabytes(r.Device.Own), megabytes(r.Cloud.RSS), megabytes(r.Device.Disk), megabytes(r.Cloud.Disk))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Name, r.time(), fraction(r.Ratio, 1), whole(r.Trips), whole(r.Device.Fsyncs), whole(r.Cloud.Fsyncs),
+			whole(r.Up), whole(r.Down), fraction(r.Wire, 3), fraction(r.Device.CPU, 2), fraction(r.Cloud.CPU, 2), fraction(r.Effort, 1), megabytes(r.Device.RSS), megabytes(r.Device.Own), megabytes(r.Cloud.RSS), megabytes(r.Device.Disk), megabytes(r.Cloud.Disk))
 	}
 	t.Flush()
 	f := result.Floor
 	fmt.Fprintf(w, "\nfloor: %d rows in one transaction %s, through a websocket 100 a message, compressed, %s; %d pictures %s and %s; one durable commit %s, an echo of 780 bytes %s\n",
-		result.Options.Records, duration(f.Rows), duration(f.Text), result.Options.Pictures, duration(f.Pictures), duration(f.Blobs), duration(f.Commit), duration(f.Echo))
+		result.Options.Records, duration(f.Rows.Seconds), duration(f.Text.Seconds), result.Options.Pictures, duration(f.Pictures.Seconds), duration(f.Blobs.Seconds), duration(f.Commit.Seconds), duration(f.Echo.Seconds))
+	fmt.Fprintf(w, "floor's processor time: text %s, pictures %s\n", duration(f.Rows.of(1, f.Text).CPU), duration(f.Pictures.of(1, f.Blobs).CPU))
 	fmt.Fprintf(w, "raw: %d bytes of text, %d of pictures; bytes are those of TCP, websocket and handshake included\n", result.RawText, result.RawBlobs)
 	fmt.Fprintln(w, "peak: resident memory; own: of that what is no page of a file, such as the program's")
 	fmt.Fprintln(w, "edits: for one of them, up is the sender's leg and down the receiver's, each in both directions; the device is the sender")
