@@ -70,8 +70,11 @@ func New() *Version { return &Version{Fields: map[string][]Entry{}, Vector: Vect
 
 // Clone returns a copy whose maps and slices can be changed. Lines, blobs and
 // Seen vectors are shared: they are never changed in place.
-func (v *Version) Clone() *Version {
-	c := &Version{Fields: make(map[string][]Entry, len(v.Fields)+1), Vector: v.Vector.Clone()}
+func (v *Version) Clone() *Version { return v.cloneFor(1) }
+
+// cloneFor is Clone with room for more keys.
+func (v *Version) cloneFor(more int) *Version {
+	c := &Version{Fields: make(map[string][]Entry, len(v.Fields)+more), Vector: v.Vector.Clone()}
 	for k, es := range v.Fields {
 		c.Fields[k] = slices.Clone(es)
 	}

@@ -20,7 +20,7 @@ type Edit struct {
 // drops those and marks it alive (W5), even without edits. An edit of a
 // reserved key changes nothing: no document of a person has one.
 func Set(v *Version, edits []Edit, m Minter) *Version {
-	n := v.Clone()
+	n := v.cloneFor(len(edits))
 	entries := make([]Entry, len(edits)) // one piece of memory for all
 	for i, e := range edits {
 		if !IsFieldKey(e.Key) {
