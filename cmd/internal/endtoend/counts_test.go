@@ -74,7 +74,7 @@ func TestInitialSyncOf6500Records(t *testing.T) {
 	device, server = commits(t, filepath.Join(a.dir, localstore.FileName))-device, commits(t, cloudFile)-server
 	pushes := pa.count(true, syncproto.TypePush)
 	t.Logf("up: %d round trips, %d pushes, %d bytes; commits: device %d, cloud %d", pa.trips(), pushes, pa.bytes[0], device, server)
-	if n := pa.trips(); n > 24 {
+	if n := pa.trips(); n > 26 {
 		t.Errorf("%d round trips up: %v", n, pa.up)
 	}
 	// Each push: minted in one commit here, stored in one there; its ack is noted without a sync to flash.
@@ -131,9 +131,16 @@ func TestInitialSyncOf6500Records(t *testing.T) {
 	pb.reset()
 	b.sync()
 	t.Logf("one lost record: %d round trips, %d bytes up, %d down", pb.trips(), pb.bytes[0], pb.bytes[1])
-	// Hello, auth, one question with its answer, and the push that gives it back.
-	if n := pb.trips(); n > 4 || pb.bytes[0]+pb.bytes[1] > 5*1024 {
-		t.Errorf("%d round trips and %v bytes to find one record: %v", n, pb.bytes, pb.up)
+	// Hello, auth, one question with its answer, and the push that gives it back: four
+	// round trips. prove leaves with the question and live with the push (see
+	// TestDeviceGivesBackInTwoRoundTrips), but on a busy machine an answer may pass
+	// the proxy between the two, so here messages are counted.
+	sent, _ := pb.total()
+	if beside := pb.count(true, syncproto.TypeProve) + pb.count(true, syncproto.TypeLive) + pb.count(true, syncproto.TypeBye); sent-beside > 4 || beside > 3 {
+		t.Errorf("%d messages, and %d beside them, to give one record back: %v", sent-beside, beside, pb.up)
+	}
+	if n := pb.bytes[0] + pb.bytes[1]; n > 5*1024 {
+		t.Errorf("%d bytes to give one record back", n)
 	}
 	a.sync()
 	same(t, a, b)
