@@ -24,6 +24,7 @@ type File struct {
 	dbPages  uint32
 	wal      io.ReaderAt
 	pageSize int
+	pages    uint32           // in the database by the newest commit in the log, 0 if there is none
 	overlay  map[uint32]int64 // page to the place of its newest frame's content in the log
 	beyond   []uint32         // pages that only the log has, ascending
 	free     map[uint32]bool  // pages on the freelist: what is in them is no longer in any table
@@ -90,6 +91,7 @@ func (f *File) readLog(size int64) error {
 		if binary.BigEndian.Uint32(frame[4:]) == 0 {
 			continue
 		}
+		f.pages = binary.BigEndian.Uint32(frame[4:])
 		for page, place := range pending { // the end of a commit
 			f.overlay[page] = place
 		}

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -87,6 +88,15 @@ func is(v any, want string) bool {
 		return want == "b" || want == strconv.Itoa(len(v))
 	}
 	return false
+}
+
+// checkWhole refuses a database whose end is missing, before SQLite fills it with zeros.
+func checkWhole(path string) error {
+	missing, err := carve.Cut(path)
+	if err == nil && missing != "" {
+		err = fmt.Errorf("%w: %s", ErrDamaged, missing)
+	}
+	return err
 }
 
 // openCarved opens a database file, and its log if there is one, without SQLite.

@@ -24,6 +24,16 @@ func refused(err error) bool {
 	return errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_CONSTRAINT || se.Code()&0xff == sqlite3.SQLITE_MISMATCH)
 }
 
+// damages reports whether a result code says that the file itself is damaged,
+// or that the disk does not give it back.
+func damages(code int) bool {
+	switch code {
+	case sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS, sqlite3.SQLITE_IOERR_DATA:
+		return true
+	}
+	return code&0xff == sqlite3.SQLITE_CORRUPT || code&0xff == sqlite3.SQLITE_NOTADB
+}
+
 // coded gives an error of SQLite or the system the code that a device may be
 // told. Errors that have one, and nil, stay as they are.
 func coded(err error) error {
@@ -40,7 +50,7 @@ func coded(err error) error {
 		errors.Is(err, syscall.EROFS), errors.Is(err, os.ErrPermission):
 		code = syncproto.CodeReadOnly
 	}
-	if errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_CORRUPT || se.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+	if errors.As(err, &se) && damages(se.Code()) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: %w", &syncproto.Error{Code: code}, err)

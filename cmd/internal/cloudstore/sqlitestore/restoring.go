@@ -46,6 +46,9 @@ func SetRestoring(ctx context.Context, dir string, account *seal.Account, kind r
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("declare restoring: %w", err)
 	}
+	if err := checkWhole(path); err != nil {
+		return fmt.Errorf("declare restoring: %w", err)
+	}
 	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
 	if err != nil {
 		return fmt.Errorf("declare restoring: %w", err)

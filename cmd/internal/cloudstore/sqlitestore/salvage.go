@@ -130,7 +130,7 @@ func salvageInto(ctx context.Context, dir, fresh string, opt Options, rows map[s
 	file := filepath.Join(work, FileName)
 	damaged, err := s.carryTables(ctx, file)
 	if err == nil && damaged {
-		err = s.carryPages(ctx, file)
+		err = s.carryPages(ctx, filepath.Join(dir, FileName)) // opening the copy may have changed it
 	}
 	if err == nil {
 		err = s.dropOrphans(ctx)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"sidekeep/cmd/internal/cloudstore"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
@@ -264,6 +266,71 @@ func TestDamagedFileIsNamedAtTheStart(t *testing.T) {
 	}
 	if _, err := Open(ctx, dir, Options{Rand: rand.Reader}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("open: %v", err)
+	}
+}
+
+// TestCutFileIsNeverServed: beside a log, SQLite would take a file that lost its end
+// for a whole one. Whoever opens it is told, and nobody changes it.
+func TestCutFileIsNeverServed(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir)
+	s := open(t, dir)
+	push(t, s, author(t, s), 1)
+	read := func(path string) []byte {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	file, log := read(s.path), read(s.path+"-wal")
+	for _, percent := range []int{0, 30, 60, 85, 99, 100} {
+		killed := t.TempDir()
+		path := filepath.Join(killed, FileName)
+		cut := file[:len(file)*percent/100]
+		for name, b := range map[string][]byte{path: cut, path + "-wal": log} {
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		whole := percent == 100
+		r, err := Open(ctx, killed, Options{ReadOnly: true})
+		if errors.Is(err, ErrDamaged) == whole {
+			t.Errorf("%d%%: read: %v", percent, err)
+		}
+		if err == nil {
+			r.Close()
+		}
+		if _, err := Backup(ctx, killed, filepath.Join(t.TempDir(), "to")); errors.Is(err, ErrDamaged) == whole {
+			t.Errorf("%d%%: backup: %v", percent, err)
+		}
+		if whole {
+			continue
+		}
+		if err := SetRestoring(ctx, killed, nil, record.Contacts, true); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%d%%: restoring: %v", percent, err)
+		}
+		if _, err := Open(ctx, killed, Options{Rand: rand.Reader}); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%d%%: open: %v", percent, err)
+		}
+		if !bytes.Equal(read(path), cut) || !bytes.Equal(read(path+"-wal"), log) {
+			t.Errorf("%d%%: the files were changed", percent)
+		}
+		if _, err := Salvage(ctx, killed, Options{Rand: rand.Reader}); err != nil {
+			t.Errorf("%d%%: salvage: %v", percent, err)
+		} else if n := count(t, open(t, killed), "SELECT count(*) FROM version"); n == 0 && percent > 0 || percent == 99 && n < 900 {
+			t.Errorf("%d%%: %d versions came over", percent, n)
+		}
+	}
+}
+
+// TestDamageOfTheDisk: what the disk does not give back is damage.
+func TestDamageOfTheDisk(t *testing.T) {
+	for code, want := range map[int]bool{sqlite3.SQLITE_IOERR_SHORT_READ: true, sqlite3.SQLITE_IOERR_READ: true, sqlite3.SQLITE_CORRUPT_INDEX: true,
+		sqlite3.SQLITE_NOTADB: true, sqlite3.SQLITE_IOERR_WRITE: false, sqlite3.SQLITE_FULL: false, sqlite3.SQLITE_BUSY: false} {
+		if got := damages(code); got != want {
+			t.Errorf("%d: %v", code, got)
+		}
 	}
 }
 

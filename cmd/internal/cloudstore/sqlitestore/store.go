@@ -52,7 +52,7 @@ type Options struct {
 	// are refused with CodeQuota; tombstones beyond twice as much.
 	QuotaBytes int64
 	// ReadOnly opens an existing store for Report and Verify, beside a running
-	// cloud. Nothing is written, no epoch is drawn.
+	// cloud, which is another process. Nothing is written, no epoch is drawn.
 	ReadOnly bool
 	still    bool // nobody writes to the file: open it without any side file
 }
@@ -103,10 +103,16 @@ func (s *Store) open(ctx context.Context, dir string) error {
 		if _, err := os.Stat(s.path); err != nil {
 			return err
 		}
+		if err := checkWhole(s.path); err != nil {
+			return err
+		}
 		return s.openReaders(ctx)
 	}
 	if err := finishSalvage(dir); err != nil {
 		return fmt.Errorf("end a salvage: %w", err)
+	}
+	if err := checkWhole(s.path); err != nil {
+		return err
 	}
 	_, err := os.Stat(s.path + "-wal")
 	s.hadLog = err == nil
