@@ -153,12 +153,9 @@ func (t *tx) apply(kind record.Kind, in *Incoming, known bool, m *minter, a *App
 	return t.join(r, base, in, m, a)
 }
 
-// current returns the version of a row; a damaged row becomes one without a version.
+// current returns the version of a row.
 func (t *tx) current(r *row) (*record.Version, error) {
 	v, _, _, err := t.s.version(r)
-	if errors.Is(err, ErrDamaged) {
-		return record.New(), t.demote(r)
-	}
 	return v, err
 }
 

@@ -195,9 +195,7 @@ func (t *tx) takeReplica(ctx context.Context, fresh record.ReplicaID) error {
 
 func (t *tx) forkRow(r *row, old, fresh record.ReplicaID) error {
 	v, fields, _, err := t.s.version(r)
-	if errors.Is(err, ErrDamaged) {
-		return t.demote(r)
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
 	next := record.Fork(v, old, fresh, r.acked)

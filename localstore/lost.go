@@ -1,6 +1,7 @@
 package localstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -38,6 +39,9 @@ type LostCopy struct {
 	Doc     string `json:"doc"`
 	Par     string `json:"par,omitempty"`
 	Raw     []byte `json:"raw,omitempty"`
+	// Before is the document before the edit, if there was one and it can be
+	// read: the edit is the difference between both, whatever is damaged in them.
+	Before *LostCopy `json:"before,omitempty"`
 }
 
 // metaLost begins the key of a lost record in table meta; its id follows.
@@ -134,12 +138,58 @@ func (t *tx) bringCopy(l *Lost) (bool, error) {
 		}
 		what = "a record was damaged on this device; what could be read of an edit that was not synced was brought back: look through it"
 	}
-	d := document{l.Copy.Doc, l.Copy.Par, l.Copy.Raw}
-	fields, err := d.fields(r.kind)
-	if err == nil {
-		err = t.edited(r, fields, l.Copy.Deleted)
+	fields, err := l.Copy.fields(r.kind)
+	if err != nil {
+		return true, err
 	}
-	return true, errors.Join(err, t.problem("damage", what, &l.ID))
+	deleted := l.Copy.Deleted
+	if b := l.Copy.Before; l.Back && b != nil {
+		before, err := b.fields(r.kind)
+		if err != nil {
+			return true, err
+		}
+		base, err := r.fields(r.kind)
+		if err != nil {
+			return true, err
+		}
+		fields = editAgain(base, before, fields)
+		if deleted == b.Deleted {
+			deleted = r.deleted
+		}
+	}
+	return true, errors.Join(t.edited(r, fields, deleted), t.problem("damage", what, &l.ID))
+}
+
+func (c *LostCopy) fields(kind record.Kind) ([]record.Field, error) {
+	d := document{c.Doc, c.Par, c.Raw}
+	return d.fields(kind)
+}
+
+// editAgain gives the fields of base after the edit that led from before to after.
+func editAgain(base, before, after []record.Field) []record.Field {
+	was, is := fieldsByKey(before), fieldsByKey(after)
+	var fields []record.Field
+	for _, f := range base {
+		old, now := was.get(f.Key), is.get(f.Key)
+		switch {
+		case now == nil && old == nil || now != nil && old != nil && sameField(now, old):
+			fields = append(fields, f)
+		case now != nil:
+			fields = append(fields, *now)
+		}
+	}
+	had := fieldsByKey(base)
+	for i := range after {
+		f := &after[i]
+		if old := was.get(f.Key); had.get(f.Key) == nil && (old == nil || !sameField(f, old)) {
+			fields = append(fields, *f)
+		}
+	}
+	return fields
+}
+
+func sameField(a, b *record.Field) bool {
+	return bytes.Equal(a.Line, b.Line) && a.Blob.Equal(b.Blob)
 }
 
 // dropLost takes records off the list.

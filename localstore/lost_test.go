@@ -2,8 +2,10 @@ package localstore
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +32,7 @@ func damageLeaf(t *testing.T, dir, text string, damage func(page []byte)) {
 // cloud as it was before it: the loss stays named until a person has seen it, or
 // writes the record anew; an edit that can be read is made again.
 func TestLostEditStaysNamed(t *testing.T) {
-	id := record.ID{1}
+	id := sum([]byte("edited"))
 	for name, damage := range map[string]func(t *testing.T, dir string){
 		"row": func(t *testing.T, dir string) { damageLeaf(t, dir, `"SUMMARY":"edited"`, func(p []byte) { clear(p) }) },
 		"document": func(t *testing.T, dir string) {
@@ -49,7 +51,7 @@ func TestLostEditStaysNamed(t *testing.T) {
 				must(t, s.Put(t.Context(), record.Notes, id, []record.Field{{Key: "SUMMARY", Line: []byte("SUMMARY:" + text)}}))
 			}
 			setNote(s, id, "synced")
-			setNote(s, record.ID{2}, "whole")
+			setNote(s, sum([]byte("whole")), "whole")
 			c.sync(t, s)
 			setNote(s, id, "edited")
 			must(t, s.Close())
@@ -98,5 +100,89 @@ func TestLostEditStaysNamed(t *testing.T) {
 				t.Errorf("still named: %+v", lost)
 			}
 		})
+	}
+}
+
+// A bit of a synced record flips, and then an app edits another field: the edit
+// goes out, the flipped value never does.
+func TestFlippedValueIsNoEdit(t *testing.T) {
+	id := sum([]byte("a"))
+	for _, queued := range []bool{false, true} {
+		dir := t.TempDir()
+		s, err := Open(t.Context(), dir, Options{Hasher: testHasher{}})
+		must(t, err)
+		c := &testCloud{}
+		fields := func(name, note string) []record.Field {
+			return []record.Field{{Key: "FN", Line: []byte("FN:" + name)}, {Key: "NOTE", Line: []byte("NOTE:" + note)}}
+		}
+		must(t, s.Put(t.Context(), record.Contacts, id, fields("Lene", "old")))
+		c.sync(t, s)
+		if queued { // minted since, and never acknowledged
+			claim(t, s)
+			must(t, s.Put(t.Context(), record.Contacts, id, fields("Lene", "older")))
+			_, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20)
+			must(t, err)
+		}
+		must(t, s.Close())
+		damageLeaf(t, dir, `"FN":"Lene"`, func(p []byte) { p[bytes.Index(p, []byte(`"FN":"Lene"`))+6] ^= 1 })
+		s, err = Open(t.Context(), dir, Options{Hasher: testHasher{}})
+		must(t, err)
+		must(t, s.Edit(t.Context(), id, func(_ record.Kind, fs []record.Field) ([]record.Field, error) {
+			if string(fs[0].Line) != "FN:Mene" {
+				t.Errorf("not flipped: %s", fs[0].Line)
+			}
+			fs[1].Line = []byte("NOTE:new")
+			return fs, nil
+		}))
+		claim(t, s)
+		if out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("minted %d: %v", len(out), err)
+		}
+		must(t, s.Close())
+		report, err := Salvage(t.Context(), dir, Options{Hasher: testHasher{}}, nil)
+		must(t, err)
+		if len(report.Lost) != 1 {
+			t.Errorf("%+v", report)
+		}
+		s = openTest(t, dir, Options{})
+		c.sync(t, s)
+		must(t, s.SetCloudState(t.Context(), record.Contacts, CloudState{Digest: c.digest(record.Contacts), ProvenAt: time.Unix(1, 0)}))
+		c.sync(t, s)
+		c.equal(t, s)
+		r, err := s.Get(t.Context(), id)
+		must(t, err)
+		want := "NOTE:new"
+		if queued { // over a version that the cloud never had: the edit stays named
+			want = "NOTE:old"
+			if st, err := s.Status(t.Context()); err != nil || len(st.Lost) != 1 || !st.Lost[0].Edited {
+				t.Errorf("%+v, %v", st.Lost, err)
+			}
+		}
+		if lineOf(r, "FN") != "FN:Lene" || lineOf(r, "NOTE") != want {
+			t.Errorf("queued %v: %s, %s", queued, lineOf(r, "FN"), lineOf(r, "NOTE"))
+		}
+		verify(t, s)
+	}
+}
+
+func TestEditAgain(t *testing.T) {
+	list := func(text string) (fs []record.Field) {
+		for _, line := range strings.Fields(text) {
+			key, _, _ := strings.Cut(line, ":")
+			fs = append(fs, record.Field{Key: key, Line: []byte(line)})
+		}
+		return fs
+	}
+	for _, c := range []struct{ base, before, after, want string }{
+		{"A:1 B:1", "A:x B:1", "A:x B:2", "A:1 B:2"},         // a flipped value
+		{"A:1 B:1", "A:x B:1", "A:2 B:1", "A:2 B:1"},         // written over
+		{"A:1 B:1", "C:1 B:1", "C:1 B:2", "A:1 B:2"},         // a flipped key
+		{"A:1 B:1", "A:1 B:x", "A:1", "A:1"},                 // removed
+		{"A:1", "A:x", "A:x D:1", "A:1 D:1"},                 // added
+		{"A:1 B:1 C:1", "A:1 B:1 C:1", "C:2 D:1", "C:2 D:1"}, // nothing damaged
+	} {
+		if got := editAgain(list(c.base), list(c.before), list(c.after)); !sameFields(got, list(c.want)) {
+			t.Errorf("%s after %s to %s: %v, want %s", c.base, c.before, c.after, got, c.want)
+		}
 	}
 }

@@ -97,8 +97,8 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 // mintable: not held, not set aside, and not deleted before any other device saw it.
 const mintable = "d.hold <> 1 AND d.problem IS NULL AND NOT (r.vid IS NULL AND r.deleted)"
 
-// mintAll mints what is dirty and reads the outbox. A damaged record that it
-// meets there becomes a new version, and it reads again.
+// mintAll mints what is dirty and reads the outbox. A damaged deletion that is
+// held is dropped, and it reads again.
 func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int) ([]Outgoing, error) {
 	for {
 		fresh, err := t.mintDirty(ctx, kind, after, maxRecords, maxBytes)
@@ -115,15 +115,10 @@ func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxReco
 		}
 		out, err := t.s.outgoing(t.session, kind, after, maxRecords, maxBytes)
 		var d *damagedError
-		if !errors.As(err, &d) {
+		if !errors.As(err, &d) || !d.held {
 			return out, err
 		}
-		if d.held {
-			_, err = t.heldOf(d.row)
-		} else {
-			err = t.demote(d.row)
-		}
-		if err != nil {
+		if _, err = t.heldOf(d.row); err != nil {
 			return nil, err
 		}
 	}
@@ -195,15 +190,11 @@ func (t *tx) mintRow(r *row) error {
 }
 
 // minted is mintRow. It returns what goes out, and how large its encoding is: 0
-// if there is nothing to send.
+// if there is nothing to send. A before-image that does not give the row's
+// version is damage: what differs from it is not what a program wrote.
 func (t *tx) minted(r *row) (o Outgoing, size int, err error) {
 	v, before, _, err := t.s.version(r)
-	if errors.Is(err, ErrDamaged) {
-		if err := t.demote(r); err != nil {
-			return o, 0, err
-		}
-		v, before = record.New(), nil
-	} else if err != nil {
+	if err != nil {
 		return o, 0, err
 	}
 	m, err := t.mint()

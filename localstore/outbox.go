@@ -268,13 +268,7 @@ func (s *Store) MarkUnsent(ctx context.Context, refs []Ref) (had []Ref, err erro
 				continue
 			}
 			v, _, _, err := t.s.version(r)
-			if errors.Is(err, ErrDamaged) {
-				err = t.demote(r)
-				if err != nil {
-					return err
-				}
-				continue
-			} else if err != nil {
+			if err != nil {
 				return err
 			}
 			// What was acknowledged once may be on other devices: it keeps its dots in a fork.

@@ -282,11 +282,14 @@ func (t *tx) refillFromVersions(tables []string) error {
 			continue
 		}
 		v, err := t.current(r)
+		if errors.Is(err, ErrDamaged) { // changed while no trigger saw it
+			if err := t.demote(r); err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
-		}
-		if r.vid == nil {
-			continue
 		}
 		if has(tables, "peer", "meta") {
 			t.receive(v.Vector)

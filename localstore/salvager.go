@@ -252,6 +252,9 @@ func (v *salvager) records() error {
 
 func (v *salvager) record(t *tx, r *row) error {
 	v.hint(r.id, r.kind)
+	if _, named := v.places[r.id]; !named {
+		v.places[r.id] = r.n
+	}
 	version, edit := v.prove(r)
 	fields, err := r.fields(r.kind)
 	if err == nil {
@@ -259,7 +262,8 @@ func (v *salvager) record(t *tx, r *row) error {
 	}
 	if version == nil && (r.vid != nil || err != nil) {
 		if l := v.hints[r.id]; err == nil {
-			l.Copy = &LostCopy{r.deleted, r.doc, r.par, r.raw}
+			l.Copy = lostCopy(&r.document, r.deleted)
+			l.Copy.Before = v.readableBefore(r)
 			if r.vid != nil {
 				l.Version = hex.EncodeToString(r.vid[:])
 			}
@@ -331,6 +335,23 @@ func (v *salvager) prove(r *row) (*record.Version, *dirtyRow) {
 		}
 	}
 	return nil, nil
+}
+
+// readableBefore gives the before-image of a row that does not give its version.
+func (v *salvager) readableBefore(r *row) *LostCopy {
+	for _, d := range v.dirty[r.n] {
+		if d.before == nil {
+			continue
+		}
+		if fields, err := d.before.fields(r.kind); err == nil && checkFields(fields) == nil {
+			return lostCopy(d.before, d.deleted)
+		}
+	}
+	return nil
+}
+
+func lostCopy(d *document, deleted bool) *LostCopy {
+	return &LostCopy{Deleted: deleted, Doc: d.doc, Par: d.par, Raw: d.raw}
 }
 
 // chunks brings over the pieces that records refer to and whose hash is right.
