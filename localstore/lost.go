@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sidekeep/localstore/record"
@@ -93,6 +94,9 @@ func (t *tx) settleLost(kind record.Kind) error {
 	if err != nil {
 		return err
 	}
+	if list, err = t.dropMisread(list); err != nil {
+		return err
+	}
 	for i := range list {
 		l := &list[i]
 		if l.Kind != kind && l.Kind != "" || l.Asked != 0 {
@@ -117,6 +121,27 @@ func (t *tx) settleLost(kind record.Kind) error {
 		named[settled[i].ID.String()] = true
 	}
 	return t.dropLost(func(id string) bool { return !named[id] })
+}
+
+// dropMisread takes off the list each id that is a damaged copy of one that is here.
+func (t *tx) dropMisread(list []Lost) ([]Lost, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	here, err := t.ids()
+	if err != nil {
+		return nil, err
+	}
+	var kept []Lost
+	for i := range list {
+		l := &list[i]
+		if l.Back || !slices.ContainsFunc(here, func(id record.ID) bool { return nearID(id, l.ID) }) {
+			kept = append(kept, *l)
+		} else if err := t.setMeta(metaLost+l.ID.String(), nil); err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
 }
 
 // bringCopy makes what could be read of a lost record a record again; of one

@@ -152,7 +152,7 @@ func salvageInto(ctx context.Context, dir, into string, o Options, report *Salva
 	}()
 	s.ownClock = false // what is brought over keeps its times
 	v := &salvager{ctx: ctx, s: s, file: file, report: report,
-		dirty: map[int64][]dirtyRow{}, hints: map[record.ID]*Lost{}, kinds: map[int64]record.Kind{}, brought: map[int64]record.ID{},
+		dirty: map[int64][]dirtyRow{}, hints: map[record.ID]*Lost{}, names: map[record.ID]int{}, kinds: map[int64]record.Kind{}, brought: map[int64]record.ID{},
 		places: map[record.ID]int64{}, queued: map[int64]bool{}, edited: map[int64]bool{}, marked: map[int64]bool{}, held: map[int64]bool{}, torn: map[record.ID]bool{}}
 	for i, step := range []func() error{v.look, v.records, v.past, v.chunks, v.beside, v.finish} {
 		progress(float64(i) / 6)

@@ -22,6 +22,7 @@ type salvager struct {
 
 	dirty               map[int64][]dirtyRow  // by n: before-images
 	hints               map[record.ID]*Lost   // records that some index or row names
+	names               map[record.ID]int     // how many do
 	places              map[record.ID]int64   // n of a record, from indexes
 	queued              map[int64]bool        // by n: minted and not acknowledged
 	edited              map[int64]bool        // by n: edited and not minted
@@ -78,6 +79,7 @@ func (v *salvager) look() error {
 
 func (v *salvager) hint(id record.ID, kind record.Kind) *Lost {
 	l := v.hints[id]
+	v.names[id]++
 	if l == nil {
 		l = &Lost{ID: id}
 		v.hints[id] = l
@@ -251,11 +253,11 @@ func (v *salvager) records() error {
 }
 
 func (v *salvager) record(t *tx, r *row) error {
+	version, edit := v.proveNear(r)
 	v.hint(r.id, r.kind)
 	if _, named := v.places[r.id]; !named {
 		v.places[r.id] = r.n
 	}
-	version, edit := v.prove(r)
 	fields, err := r.fields(r.kind)
 	if err == nil {
 		err = checkFields(fields)
@@ -306,6 +308,27 @@ func (v *salvager) record(t *tx, r *row) error {
 		return err
 	}
 	return t.exec("UPDATE dirty SET keys = ?, hold = ? WHERE n = ?", edit.keys, edit.hold, have.n)
+}
+
+// proveNear is prove. If the row gives its version only under another id that an
+// index names and that is a bit or two away, then the row's id is damaged, and is put right.
+func (v *salvager) proveNear(r *row) (*record.Version, *dirtyRow) {
+	version, edit := v.prove(r)
+	if version != nil || r.vid == nil {
+		return version, edit
+	}
+	was := r.id
+	for id := range v.hints {
+		if !nearID(id, was) {
+			continue
+		}
+		r.id = id
+		if version, edit := v.prove(r); version != nil {
+			return version, edit
+		}
+	}
+	r.id = was
+	return nil, nil
 }
 
 // prove gives the version of a row whose content matches its id, and its
@@ -397,6 +420,22 @@ func (v *salvager) chunks() error {
 	return flush()
 }
 
+// misread reports whether an id that is not here is the damaged copy of another:
+// of one that is here, or that is named more often.
+func (v *salvager) misread(id record.ID, here []record.ID) bool {
+	for _, other := range here {
+		if nearID(id, other) {
+			return true
+		}
+	}
+	for other := range v.hints {
+		if v.names[other] > v.names[id] && nearID(id, other) {
+			return true
+		}
+	}
+	return false
+}
+
 // finish stores what is not about single records, and the list of what is lost.
 func (v *salvager) finish() error {
 	return v.s.write(v.ctx, false, func(t *tx) error {
@@ -419,12 +458,16 @@ func (v *salvager) finish() error {
 		if v.report.Edited, err = t.count("SELECT count(*) FROM dirty"); err != nil {
 			return err
 		}
+		here, err := t.ids()
+		if err != nil {
+			return err
+		}
 		for _, id := range slices.SortedFunc(maps.Keys(v.hints), func(a, b record.ID) int { return strings.Compare(a.String(), b.String()) }) {
 			r, err := t.rowByID(id)
 			if err != nil {
 				return err
 			}
-			if r != nil && !v.torn[id] {
+			if r != nil && !v.torn[id] || r == nil && v.misread(id, here) {
 				continue
 			}
 			l, n := v.hints[id], v.places[id]
