@@ -22,8 +22,9 @@ import (
 //   - What the root revokes is out for good, and all that it signed is void.
 //   - A device that is trusted revokes those of higher rank numbers than its own.
 //   - Devices of one rank (from rank 2 on) revoke each other, all at once: two
-//     that revoke each other are both out. So a thief who strikes back gains
-//     nothing, and the words decide.
+//     that revoke each other are both out, where one set has both. A cloud counts
+//     none from a device that it knows to be revoked: the first stays, a thief who
+//     strikes back gains nothing, and the words decide.
 //   - A device can revoke neither the root nor one of a lower rank number. It
 //     can always revoke itself.
 //

@@ -33,9 +33,10 @@ you name with --keep: this device, or the words, then stand for them. Nothing is
 deleted anywhere. What the device knows already it goes on knowing.
 
 A device can revoke those that it or others let in, and its equals; not one that
-stands nearer to the words, such as the one that invited it. Two devices that
-revoke each other are both out. With --words-file the words do it: that counts for
-good, and undoes whatever the revoked device said about others.
+stands nearer to the words, such as the one that invited it. If two equals revoke
+each other, the one that the cloud hears first stays: it hears no device that was
+revoked. With --words-file the words do it: that counts for good, and undoes
+whatever the revoked device said about others.
 
 It works without the cloud, too: the cloud hears it first thing in the next session.
 If that could not be now, the exit code is 3.
@@ -264,6 +265,10 @@ func (a *app) sayRevoke(ctx context.Context, h *home, v *revocation) error {
 		for _, d := range append(v.targets, v.ended...) {
 			fmt.Fprintf(a.stdout, "%s is not trusted any more\n", escape(v.roster.name(d.ID)))
 		}
+	}
+	if errors.Is(err, agent.ErrRevoked) && !delivered {
+		return &Error{Op: "tell the cloud", Cause: errors.New("this device was revoked before, and the cloud hears no device that was revoked: nobody else learns of this"), Code: ExitRefused,
+			Hint: "revoke with the words, on a device that is trusted or joined by them: 'sidekeep devices revoke NAME --words-file FILE'"}
 	}
 	if !delivered {
 		return &Error{Op: "tell the cloud", Cause: err, Code: ExitUnreachable,

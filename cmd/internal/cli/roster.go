@@ -265,7 +265,7 @@ func (r *roster) find(text string) (*deviceJSON, error) {
 	switch {
 	case len(found) == 0:
 		return nil, &Error{Op: "find device", Object: text, Code: ExitUsage, Cause: errors.New("no device has this name, or an id that begins so"),
-			Hint: "'sidekeep devices' lists them; 'sidekeep sync' learns of new ones"}
+			Hint: "'sidekeep devices' lists them; one that was just let in has no name there until it has synced: give its id"}
 	case len(found) > 1:
 		return nil, usagef("%q is more than one device; give the beginning of its id, at least 4 digits", text)
 	}

@@ -254,7 +254,7 @@ func cloudText(c *agent.CloudStatus) string {
 		text = c.State
 	}
 	if c.Retry != nil {
-		text += " until " + c.Retry.Local().Format(time.TimeOnly)
+		text += "; tries again at " + c.Retry.Local().Format(time.TimeOnly)
 	}
 	if c.Error != "" {
 		text += " (" + c.Error + ")"

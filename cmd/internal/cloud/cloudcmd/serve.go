@@ -208,12 +208,23 @@ func admitter(f serveFlags, local bool, log *slog.Logger) (cloud.Admitter, error
 		if err != nil {
 			return nil, hinted{err, "'sidekeep-cloud admit --admit-key FILE ACCOUNT' makes it"}
 		}
+		closeToOthers(f.admitKey, log)
 		any = append(any, key)
 	}
 	if len(any) == 0 {
 		log.Warn("nobody is admitted: use --admit FILE, --admit-key FILE or --admit open")
 	}
 	return any, nil
+}
+
+// closeToOthers takes away permissions that others have on a key.
+func closeToOthers(path string, log *slog.Logger) {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return
+	}
+	err = os.Chmod(path, 0o600)
+	log.Warn("other users could read the admission key; closed it: if they may have, make a new one and new tokens", "file", path, "err", err)
 }
 
 // loadTLS returns no configuration for plain connections. The certificate's files
