@@ -139,8 +139,12 @@ func (t *tx) apply(kind record.Kind, in *Incoming, known bool, m *minter, a *App
 		start := m.counter
 		_, next, _, err := t.merged(r, base, in.Version, m)
 		m.counter = start
+		loss := lossNone
+		if err == nil {
+			loss, err = t.lossOf(r, base, next)
+		}
 		switch {
-		case err != nil || lossOf(r.kind, base, next) != lossNone:
+		case err != nil || loss != lossNone:
 		case r.deleted:
 			err = t.reject(r)
 		default: // the values that were written here are nowhere else: they go out
@@ -188,7 +192,11 @@ func (t *tx) join(r *row, base *record.Version, in *Incoming, m *minter, a *Appl
 			return err
 		}
 	}
-	if loss := lossOf(r.kind, own, next); loss != lossNone {
+	loss, err := t.lossOf(r, own, next)
+	if err != nil {
+		return err
+	}
+	if loss != lossNone {
 		return t.setAside(r, own, got, loss, in, m.replica, a)
 	}
 	encoded, err := record.Encode(next)

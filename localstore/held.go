@@ -1,16 +1,13 @@
 package localstore
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
-	"sidekeep/localstore/pim"
 	"sidekeep/localstore/record"
 )
 
-// What would take a living record away, or most of it, is not applied when it
+// What would take a living record away, or most of it (blanked.go), is not applied when it
 // comes: its versions are joined into one that is held beside the record (H1).
 // This file keeps that version; judge.go decides on it.
 
@@ -220,55 +217,4 @@ func (t *tx) merged(r *row, own *record.Version, in *record.Version, m *minter) 
 	}
 	next, _ = record.Join(own, got, m)
 	return got, next, clashes, nil
-}
-
-// lossOf says what a person would lose if a record went from one version to
-// the next: all, or more than half of its values, or, of at least three values,
-// more than half replaced by others. A value that stays as a sibling is not
-// lost, and values that an undelete or a reject brings back replace nothing: it
-// is known by the mark of life it writes.
-func lossOf(kind record.Kind, before, after *record.Version) int {
-	if before == after || before.Dead() {
-		return lossNone
-	}
-	if after.Dead() {
-		return lossDeleted
-	}
-	brought := slices.ContainsFunc(after.Fields[record.KeyAlive], func(e record.Entry) bool { return !before.Vector.Covers(e.Dot) })
-	total, gone, other := 0, 0, 0
-	for _, f := range shown(kind, before) {
-		if pim.NeverConflicts(f.Key) || structural(f.Key) || emptyField(kind, f.Key, f.Line, f.Blob) {
-			continue
-		}
-		total++
-		same, empty := false, true
-		for _, e := range after.Fields[f.Key] {
-			same = same || bytes.Equal(e.Line, f.Line) && e.Blob.Equal(f.Blob)
-			empty = empty && emptyField(kind, f.Key, e.Line, e.Blob)
-		}
-		if same {
-			continue
-		}
-		if empty {
-			gone++
-		}
-		if empty || !brought {
-			other++
-		}
-	}
-	if mostly(total, gone, other) {
-		return lossEmptied
-	}
-	return lossNone
-}
-
-// mostly reports whether most of a record's values are taken away.
-func mostly(total, gone, other int) bool {
-	return 2*gone > total || total >= 3 && 2*other > total
-}
-
-func emptyField(kind record.Kind, key string, text []byte, blob *record.Blob) bool {
-	l := line{Field: record.Field{Key: key, Line: text, Blob: blob}}
-	l.value, _ = pim.Decode(kind, key, text)
-	return empty(&l)
 }

@@ -1,15 +1,13 @@
 package localstore
 
 import (
-	"bytes"
 	"errors"
 
-	"sidekeep/localstore/pim"
 	"sidekeep/localstore/record"
 )
 
 // The brake on outgoing mass deletion (H4; judge.go has the incoming one): before records of a kind are minted, those
-// that delete or blank a record are judged together. If they, and those that
+// that delete or blank a record (blanked.go) are judged together. If they, and those that
 // went out within the window, are more than the brake allows, all are held: set
 // aside until a person accepts or rejects them.
 
@@ -40,11 +38,17 @@ func (t *tx) judge(kind record.Kind, minting int) error {
 	var losses []*row
 	deletions := 0
 	for i, r := range rows {
+		emptied := false
+		if !r.deleted && !r.wasDeleted {
+			if emptied, err = t.blanked(r); err != nil {
+				return err
+			}
+		}
 		switch {
 		case r.deleted && !r.wasDeleted:
 			losses = append(losses, r)
 			deletions++
-		case !r.deleted && !r.wasDeleted && blanked(r):
+		case emptied:
 			losses = append(losses, r)
 		case i >= minting:
 			if err := t.setHold(r, holdReleased); err != nil {
@@ -88,66 +92,6 @@ func (t *tx) hold(kind record.Kind, losses []*row) error {
 func (t *tx) setHold(r *row, hold int) error {
 	r.hold = hold
 	return t.exec("UPDATE dirty SET hold = ? WHERE n = ?", hold, r.n)
-}
-
-// blanked reports whether an edit takes most of a record away: more than half
-// of its values are gone or empty, or, of a record with at least three, are other ones.
-func blanked(r *row) bool {
-	before, err := r.before.lines(r.kind)
-	if err != nil {
-		return false
-	}
-	after, err := r.document.lines(r.kind)
-	if err != nil {
-		return false
-	}
-	now := make(map[string]*line, len(after))
-	for i := range after {
-		now[after[i].Key] = &after[i]
-	}
-	total, gone, other := 0, 0, 0
-	for i := range before {
-		b := &before[i]
-		if empty(b) || pim.NeverConflicts(b.Key) || structural(b.Key) {
-			continue
-		}
-		total++
-		a := now[b.Key]
-		switch {
-		case a == nil || empty(a):
-			gone++
-			other++
-		case !bytes.Equal(a.Line, b.Line) || !a.Blob.Equal(b.Blob):
-			other++
-		}
-	}
-	return mostly(total, gone, other)
-}
-
-// structural keys hold nothing a person wrote.
-func structural(key string) bool {
-	switch key {
-	case "BEGIN", "END", "VERSION", "UID", "CLASS", "TRANSP", "STATUS":
-		return true
-	}
-	return false
-}
-
-func empty(l *line) bool {
-	if l.Blob != nil && l.Blob.Size > 0 {
-		return false
-	}
-	switch v := l.value.(type) {
-	case string:
-		return v == ""
-	case []any:
-		for _, e := range v {
-			if !empty(&line{value: e}) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // reject undoes what was held of a row. A deletion leaves the document, so

@@ -100,9 +100,9 @@ func (t *tx) reconsider(r *row, own *record.Version) (ended bool, err error) {
 	}
 	start := m.counter
 	next, _ := record.Join(own, h, m)
-	if lossOf(r.kind, own, next) != lossNone {
+	if loss, err := t.lossOf(r, own, next); err != nil || loss != lossNone {
 		m.counter = start
-		return false, nil
+		return false, err
 	}
 	return true, t.endHold(r, own, next, m.replica)
 }

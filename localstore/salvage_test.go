@@ -49,12 +49,12 @@ func worn(t *testing.T) (string, map[record.ID]Record) {
 	put(record.Notes, "long", "SUMMARY:Long", "DESCRIPTION:"+strings.Repeat("words ", 12_000))
 	mint()
 	for i := range 40 { // edited, and deleted, since
-		put(record.Contacts, fmt.Sprint("c", i*5), fmt.Sprintf("FN:Edited %d", i), "TITLE:x")
+		put(record.Contacts, fmt.Sprint("c", i*5), fmt.Sprintf("FN:Edited %d", i), "NOTE:edited", "TITLE:x")
 	}
 	must(t, s.Delete(t.Context(), sum([]byte("e1")), sum([]byte("e2"))))
 	mint()
 	for i := range 30 { // and not minted
-		put(record.Contacts, fmt.Sprint("c", i*3), fmt.Sprintf("FN:Unsynced %d", i), "ROLE:y")
+		put(record.Contacts, fmt.Sprint("c", i*3), fmt.Sprintf("FN:Unsynced %d", i), "NOTE:unsynced", "ROLE:y")
 		put(record.Tasks, fmt.Sprint("t", i), fmt.Sprintf("SUMMARY:Task %d", i))
 	}
 	must(t, s.Delete(t.Context(), sum([]byte("e3"))))

@@ -1,0 +1,237 @@
+package localstore
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"sidekeep/localstore/pim"
+	"sidekeep/localstore/record"
+)
+
+// A record is blanked when, against what it was before an edit or against the
+// fullest document that it had within the brake's window, at least half of its
+// values are gone or empty, or, of at least three, more than half are gone or
+// replaced. The window is what finds a program that goes column by column, with
+// a sync after each: the history has the documents, so a restart changes nothing.
+
+// pastStates is how many documents of a record within the window are looked at:
+// the first, and the last of the others.
+const pastStates = 32
+
+// tally counts what becomes of a record's values.
+type tally struct{ total, gone, other int } // other: gone or replaced
+
+func (c tally) most() bool {
+	return c.gone > 0 && 2*c.gone >= c.total || c.total >= 3 && 2*c.other > c.total
+}
+
+// tallyOf counts what becomes of values. now tells of one whether it is still
+// there, and whether nothing is in its place.
+func tallyOf(values []line, now func(*line) (same, empty bool)) (c tally) {
+	for i := range values {
+		c.total++
+		same, empty := now(&values[i])
+		if empty && !same {
+			c.gone++
+		}
+		if !same {
+			c.other++
+		}
+	}
+	return c
+}
+
+// valuesOf drops the lines in which a person would miss nothing.
+func valuesOf(lines []line) []line {
+	return slices.DeleteFunc(lines, func(l line) bool {
+		return pim.NeverConflicts(l.Key) || structural(l.Key) || empty(&l)
+	})
+}
+
+// structural keys hold nothing a person wrote.
+func structural(key string) bool {
+	switch key {
+	case "BEGIN", "END", "VERSION", "UID", "CLASS", "TRANSP", "STATUS":
+		return true
+	}
+	return false
+}
+
+func empty(l *line) bool {
+	if l.Blob != nil && l.Blob.Size > 0 {
+		return false
+	}
+	switch v := l.value.(type) {
+	case string:
+		return v == ""
+	case []any:
+		for _, e := range v {
+			if !empty(&line{value: e}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func emptyField(kind record.Kind, key string, text []byte, blob *record.Blob) bool {
+	l := line{Field: record.Field{Key: key, Line: text, Blob: blob}}
+	l.value, _ = pim.Decode(kind, key, text)
+	return empty(&l)
+}
+
+// inLines looks values up in a document.
+func inLines(lines []line) func(*line) (same, empty bool) {
+	now := make(map[string]*line, len(lines))
+	for i := range lines {
+		now[lines[i].Key] = &lines[i]
+	}
+	return func(l *line) (bool, bool) {
+		a := now[l.Key]
+		return a != nil && bytes.Equal(a.Line, l.Line) && a.Blob.Equal(l.Blob), a == nil || empty(a)
+	}
+}
+
+// inVersion looks values up in a version: what stays as a sibling is there.
+func inVersion(kind record.Kind, v *record.Version) func(*line) (same, empty bool) {
+	return func(l *line) (same, empty bool) {
+		empty = true
+		for _, e := range v.Fields[l.Key] {
+			same = same || bytes.Equal(e.Line, l.Line) && e.Blob.Equal(l.Blob)
+			empty = empty && emptyField(kind, l.Key, e.Line, e.Blob)
+		}
+		return same, empty
+	}
+}
+
+// blanked reports whether the edit of a dirty row takes most of its record away.
+func (t *tx) blanked(r *row) (bool, error) {
+	before, err := r.before.lines(r.kind)
+	if err != nil {
+		return false, nil // damage, which minting finds
+	}
+	after, err := r.document.lines(r.kind)
+	if err != nil {
+		return false, nil
+	}
+	was, is := inLines(before), inLines(after)
+	switch c := tallyOf(valuesOf(slices.Clone(before)), is); {
+	case c.most():
+		return true, nil
+	case c.other == 0:
+		return false, nil
+	}
+	past, err := t.fullest(r)
+	return err == nil && tallyOf(past, is).most() && !tallyOf(past, was).most(), err
+}
+
+// lossOf says what a person would lose if a record went from one version to the
+// next. A value that stays as a sibling is not lost, and values that an undelete
+// or a reject brings back replace nothing: it is known by the mark of life it
+// writes. While something is held that empties the record, any value counts.
+func (t *tx) lossOf(r *row, before, after *record.Version) (int, error) {
+	if before == after || before.Dead() {
+		return lossNone, nil
+	}
+	if after.Dead() {
+		return lossDeleted, nil
+	}
+	fields := shown(r.kind, before)
+	lines := make([]line, len(fields))
+	for i, f := range fields {
+		lines[i].Field = f
+		lines[i].value, _ = pim.Decode(r.kind, f.Key, f.Line)
+	}
+	is := inVersion(r.kind, after)
+	brought := slices.ContainsFunc(after.Fields[record.KeyAlive], func(e record.Entry) bool { return !before.Vector.Covers(e.Dot) })
+	count := func(values []line) tally {
+		c := tallyOf(values, is)
+		if brought {
+			c.other = c.gone
+		}
+		return c
+	}
+	switch c := count(valuesOf(lines)); {
+	case c.most() || c.other > 0 && r.held != nil && r.held.loss == lossEmptied:
+		return lossEmptied, nil
+	case c.other == 0:
+		return lossNone, nil
+	}
+	past, err := t.fullest(r)
+	if err == nil && count(past).most() && !tallyOf(past, inVersion(r.kind, before)).most() {
+		return lossEmptied, nil
+	}
+	return lossNone, err
+}
+
+// fullest gives the values of the document of a living row that had most of them
+// within the window, the first of several; none if the history has no document.
+func (t *tx) fullest(r *row) (most []line, err error) {
+	if err := t.readPast(); err != nil {
+		return nil, err
+	}
+	for _, n := range t.past[r.n] {
+		rows, err := t.changes("WHERE n = ?", n)
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		lines, err := rows[0].lines(r.kind)
+		if err != nil { // damage, which verify finds
+			continue
+		}
+		if values := valuesOf(lines); len(values) > len(most) {
+			most = values
+		}
+	}
+	return most, nil
+}
+
+// errPastWindow ends the scan of the history.
+var errPastWindow = errors.New("before the window")
+
+// readPast finds the documents of the window, and when it is called again those
+// that this transaction has added. Running time tells where the window can not
+// begin before, whatever the clock said in between.
+func (t *tx) readPast() error {
+	ran, err := t.metaInt(metaRan)
+	if err != nil {
+		return err
+	}
+	now := t.s.Now().UnixMilli()
+	fresh := map[int64][]int64{} // newest first
+	to := t.pastTo
+	err = t.each(func(scan func(...any) error) error {
+		var n, of, at, then int64
+		if err := scan(&n, &of, &at, &then); err != nil {
+			return err
+		}
+		if ran-then >= brakeWindowS {
+			return errPastWindow
+		}
+		to = max(to, n)
+		if max(now-at, at-now) < brakeWindowS*1000 {
+			fresh[of] = append(fresh[of], n)
+		}
+		return nil
+	}, "SELECT n, record, at, ran FROM history WHERE n > ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC", t.pastTo)
+	if err != nil && !errors.Is(err, errPastWindow) {
+		return err
+	}
+	if t.past == nil {
+		t.past = make(map[int64][]int64, len(fresh))
+	}
+	for of, list := range fresh {
+		slices.Reverse(list)
+		list = append(t.past[of], list...)
+		if len(list) > pastStates {
+			list = slices.Delete(list, 1, len(list)-pastStates+1)
+		}
+		t.past[of] = list
+	}
+	t.pastTo = to
+	return nil
+}
