@@ -109,6 +109,7 @@ type Store struct {
 	readerSlots chan struct{} // one value for each reader in use
 	idleReaders chan *session
 
+	entered  bool // counted in opened
 	ownClock bool // Options.Now was given: the history is to have its times
 
 	historyMu    sync.Mutex
@@ -163,6 +164,9 @@ func (s *Store) open(ctx context.Context) error {
 	if err := finishSalvage(filepath.Dir(s.path)); err != nil {
 		return err
 	}
+	if err := s.enter(); err != nil {
+		return err
+	}
 	if err := prepareFile(ctx, s.path); err != nil {
 		return err
 	}
@@ -211,6 +215,7 @@ func (s *Store) Close() error {
 		errs = append(errs, s.writerDB.Close())
 		s.writerDB = nil
 	}
+	s.leave()
 	return errors.Join(errs...)
 }
 
