@@ -47,8 +47,9 @@ var (
 	// ErrRestoring: nothing differs but what the cloud's operator declares not to
 	// be complete there yet. With ErrNotInSync.
 	ErrRestoring = errors.New("the cloud is being restored")
-	// ErrForked: the cloud called this device's claim stale too often in one day.
-	ErrForked = errors.New("the cloud says too often that another device uses this identity")
+	// ErrForked: too often in 24 hours the cloud called this device's claim stale,
+	// or did not know its replica id. It ends by itself as the 24 hours pass.
+	ErrForked = errors.New("the cloud refused this device's identity too often within 24 hours")
 	// ErrPlain: the address is a plain ws:// one and not loopback.
 	ErrPlain = errors.New("the address is not encrypted")
 )

@@ -215,7 +215,7 @@ func (s *session) fork(why syncproto.ForkReason) error {
 	if !ok || errors.Is(err, localstore.ErrForkLimit) {
 		s.done = true
 		s.end.err, s.end.retry = ErrForked, syncproto.RetryBackoff
-		s.a.addProblem(Problem{Code: "forked", Text: "the cloud refused this device's identity too often today; is another handset a copy of this one?"})
+		s.a.addProblem(Problem{Code: "forked", Text: "the cloud refused this device's identity too often within 24 hours: it lost or got back its data each time, or another handset is a copy of this one; sync goes on when the 24 hours have passed"})
 		return nil
 	}
 	return err

@@ -13,7 +13,7 @@ import (
 const (
 	pauseFirst  = 500 * time.Millisecond // mean of the first one
 	pauseMax    = 5 * time.Minute        // mean of the longest
-	pauseForked = time.Hour              // after a stale claim that may not be answered with a fork today, and of a revoked device
+	pauseForked = time.Hour              // after a claim that may not be answered with a fork today, and of a revoked device
 	atOnceMax   = 3                      // reconnects without a pause in a row
 	// A session in which something was proven lets the pauses begin anew: at once
 	// after one of a minute, else quickMax times, and one more each quickEvery. So

@@ -10,6 +10,10 @@ import (
 	"sidekeep/syncproto/ws"
 )
 
+// forkedHint says what makes a cloud refuse an identity again and again, and when sync goes on.
+const forkedHint = "everything here is safe. Either the cloud lost its data or was put back from a copy many times: sync goes on by itself when 24 hours have passed; " +
+	"or this home was copied to another device: join the account there anew instead"
+
 // known are the errors of the packages below for which there is an exit code of
 // their own or something to tell a person. The first that matches counts.
 var known = []struct {
@@ -24,11 +28,11 @@ var known = []struct {
 	{localstore.ErrBusy, ExitFailed, "close the program that uses the database, or try again"},
 	{localstore.ErrChunk, ExitFailed, "'sidekeep sync' fetches pieces that have not arrived yet; 'sidekeep verify' tells missing from damaged"},
 	{localstore.ErrPurged, ExitFailed, "deleted records can be brought back for 30 days"},
-	{localstore.ErrForkLimit, ExitRefused, "if this home was copied to another device, join the account there anew instead"},
+	{localstore.ErrForkLimit, ExitRefused, forkedHint},
 	{agent.ErrHeld, ExitHeld, "'sidekeep held' shows what waits; accept or reject it"},
 	{agent.ErrPlain, ExitUsage, "use wss://, or set allow_plain in config.json after reading in 'sidekeep help init' what it risks"},
 	{agent.ErrUnknownAccount, ExitRefused, "either the words have a slip and name another account, or this cloud is new or has lost its data: then run 'sidekeep sync' on a device that has the data, and try again"},
-	{agent.ErrForked, ExitRefused, "if this home was copied to another device, join the account there anew instead"},
+	{agent.ErrForked, ExitRefused, forkedHint},
 	{ws.ErrRedirect, ExitRefused, "redirects are never followed; put the cloud's own address into config.json, or sign in to this network first"},
 	{agent.ErrNoCloud, ExitUnreachable, "everything here is safe; this network may want you to sign in (open any page in a browser), or the address or port is another server's"},
 	{agent.ErrCertificate, ExitUnreachable, "everything here is safe; look at this device's date and at the cloud's address; if both are right, somebody may be in between"},
