@@ -172,7 +172,11 @@ it in sync, and say so in their status; their edits still go up.` + exitHelp,
 				}
 				account = &a
 			}
-			return sqlitestore.SetRestoring(cmd.Context(), data, account, kind, args[2] == "on")
+			err := sqlitestore.SetRestoring(cmd.Context(), data, account, kind, args[2] == "on")
+			if errors.Is(err, sqlitestore.ErrUnknownKind) {
+				err = fmt.Errorf("%w: %w", errUsage, err)
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", "", "folder of the cloud's data")

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sidekeep/localstore/record"
@@ -38,6 +40,36 @@ func restoringKinds(q querier, account seal.Account) (map[record.Kind]bool, erro
 	return kinds, rows.Err()
 }
 
+// ErrUnknownKind is wrapped by SetRestoring's error for a kind that neither this
+// program nor any account knows.
+var ErrUnknownKind = errors.New("unknown kind")
+
+// knowKind refuses a kind that is none of a person's data, and that no account
+// has or is being restored.
+func knowKind(ctx context.Context, tx *sql.Tx, kind record.Kind) error {
+	rows, err := tx.QueryContext(ctx, `SELECT kind FROM kind UNION SELECT kind FROM restoring
+		UNION SELECT substr(key, 11) FROM meta WHERE key > 'restoring:' AND key < 'restoring;'`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	known := map[record.Kind]bool{}
+	for _, k := range record.Kinds {
+		known[k] = true
+	}
+	for rows.Next() {
+		var k string
+		if err := rows.Scan(&k); err != nil {
+			return err
+		}
+		known[record.Kind(k)] = true
+	}
+	if err := rows.Err(); err != nil || known[kind] {
+		return err
+	}
+	return fmt.Errorf("%w %q: known are %v", ErrUnknownKind, kind, slices.Sorted(maps.Keys(known)))
+}
+
 // SetRestoring declares that a kind of one account, or with nil of all, is not
 // complete yet, or that it is again. It works beside a running cloud, which
 // tells its devices. dir holds an existing store.
@@ -55,6 +87,9 @@ func SetRestoring(ctx context.Context, dir string, account *seal.Account, kind r
 	}
 	defer db.Close()
 	if err := setRestoring(ctx, db, account, kind, on); err != nil {
+		if errors.Is(err, ErrUnknownKind) {
+			return err
+		}
 		return fmt.Errorf("declare restoring: %w", coded(err))
 	}
 	return nil
@@ -73,6 +108,9 @@ func setRestoring(ctx context.Context, db *sql.DB, account *seal.Account, kind r
 		return err
 	}
 	defer tx.Rollback()
+	if err := knowKind(ctx, tx, kind); err != nil {
+		return err
+	}
 	now := time.Now().Unix()
 	switch {
 	case account != nil:
