@@ -134,27 +134,33 @@ func explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	var kind error
-	switch e.Code() & 0xff {
+	if kind := kindOf(e.Code(), e.Error()); kind != nil && !errors.Is(err, kind) {
+		return fmt.Errorf("%w: %w", kind, err)
+	}
+	return err
+}
+
+// kindOf returns what a result code of SQLite means to callers, or nil.
+func kindOf(code int, text string) error {
+	switch code & 0xff {
 	case sqlite3.SQLITE_FULL:
-		kind = ErrFull
+		return ErrFull
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
-		kind = ErrReadOnly
+		return ErrReadOnly
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		kind = ErrBusy
+		return ErrBusy
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		kind = ErrDamaged
+		return ErrDamaged
 	case sqlite3.SQLITE_IOERR:
-		switch e.Code() {
+		switch code {
 		case sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS:
-			kind = ErrDamaged
+			return ErrDamaged
+		case sqlite3.SQLITE_IOERR_SHMSIZE: // the index of the log can not grow
+			return ErrFull
 		}
-		if e.Code() == sqlite3.SQLITE_IOERR_WRITE && strings.Contains(e.Error(), "no space") {
-			kind = ErrFull
+		if code == sqlite3.SQLITE_IOERR_WRITE && strings.Contains(text, "no space") {
+			return ErrFull
 		}
 	}
-	if kind == nil {
-		return err
-	}
-	return fmt.Errorf("%w: %w", kind, err)
+	return nil
 }

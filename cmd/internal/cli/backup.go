@@ -66,13 +66,17 @@ func (a *app) backup(ctx context.Context, h *home, s *localstore.Store, path str
 		return &Error{Op: "back up to", Object: path, Cause: errors.New("it is not a file"), Hint: "name a file", Code: ExitUsage}
 	}
 	l, err := takeLockFile(filepath.Join(h.dir, backupLock), "backup")
-	if err != nil {
+	var held *lockedError
+	if errors.As(err, &held) {
 		return &Error{Op: "back up", Cause: err, Hint: "wait until it has ended"}
+	}
+	if err != nil {
+		return explain("back up", err)
 	}
 	defer l.release()
 	f, err := os.CreateTemp(filepath.Dir(path), ".sidekeep-*") // mode 0600
 	if err != nil {
-		return &Error{Op: "back up", Cause: err}
+		return explain("back up", err)
 	}
 	defer func() {
 		if err != nil {
@@ -104,7 +108,7 @@ func (a *app) backup(ctx context.Context, h *home, s *localstore.Store, path str
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return &Error{Op: "back up", Cause: err}
+		return explain("back up", err)
 	}
 	st, err := s.Status(ctx)
 	if err != nil {

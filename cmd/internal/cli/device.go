@@ -124,13 +124,13 @@ func (a *app) runStore(ctx context.Context, h *home, log *slog.Logger) (err erro
 
 // lockError explains why the agent lock of a home could not be had.
 func lockError(h *home, err error) error {
-	e := &Error{Op: "use home", Object: h.dir, Cause: err}
 	var held *lockedError
-	if errors.As(err, &held) && held.pid != 0 {
-		e.Hint = fmt.Sprintf("end it with 'kill %d', or leave the syncing to it", held.pid)
+	if !errors.As(err, &held) {
+		return explain("use home "+h.dir, err)
 	}
-	if held != nil {
-		e.Code = ExitRefused
+	e := &Error{Op: "use home", Object: h.dir, Cause: err, Code: ExitRefused}
+	if held.pid != 0 {
+		e.Hint = fmt.Sprintf("end it with 'kill %d', or leave the syncing to it", held.pid)
 	}
 	return e
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"syscall"
 
 	"sidekeep/agent"
 	"sidekeep/localstore"
@@ -14,6 +15,8 @@ import (
 const forkedHint = "everything here is safe. Either the cloud lost its data or was put back from a copy many times: sync goes on by itself when 24 hours have passed; " +
 	"or this home was copied to another device: join the account there anew instead"
 
+const hintFull = "the disk is full: make some space, then try again; what was saved before is safe"
+
 // known are the errors of the packages below for which there is an exit code of
 // their own or something to tell a person. The first that matches counts.
 var known = []struct {
@@ -23,7 +26,9 @@ var known = []struct {
 }{
 	{localstore.ErrDamaged, ExitDamaged, "run 'sidekeep verify': it sets a damaged database aside, and brings what can be read of it into a new one"},
 	{backup.ErrUnproven, ExitFailed, "no back-up was made; the storage it is on may be failing: try another"},
-	{localstore.ErrFull, ExitFailed, "make some space; what was saved before is safe"},
+	{localstore.ErrFull, ExitFailed, hintFull},
+	{syscall.ENOSPC, ExitFailed, hintFull},
+	{syscall.EDQUOT, ExitFailed, hintFull},
 	{localstore.ErrReadOnly, ExitFailed, "look at the permissions of the home folder and its file system"},
 	{localstore.ErrBusy, ExitFailed, "close the program that uses the database, or try again"},
 	{localstore.ErrChunk, ExitFailed, "'sidekeep sync' fetches pieces that have not arrived yet; 'sidekeep verify' tells missing from damaged"},
