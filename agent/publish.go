@@ -96,7 +96,7 @@ func statusOf(st *localstore.Status, account seal.Account, s Status, views []syn
 	}
 	s.Blobs = BlobStatus{Chunks: st.Blobs.Chunks, Missing: st.Blobs.Missing, Unsent: st.Blobs.Unsent, Bytes: st.Blobs.Bytes}
 	if len(st.Lost) > 0 {
-		s.Lost = LostRecords(st.Lost)
+		s.Lost, s.AtLeast = LostRecords(st.Lost), localstore.AtLeast(st.Lost)
 	}
 	for _, p := range st.Problems {
 		problem := Problem{Code: p.Code, Text: p.Text, At: p.At}

@@ -28,8 +28,9 @@ type Status struct {
 	Kinds    map[record.Kind]KindStatus `json:"kinds"`
 	Blobs    BlobStatus                 `json:"blobs"`
 	Trust    TrustStatus                `json:"trust"`
-	Code     string                     `json:"code"`           // short, equal on two devices that hold the same; see Code
-	Lost     []LostRecord               `json:"lost,omitempty"` // of a damaged database
+	Code     string                     `json:"code"`               // short, equal on two devices that hold the same; see Code
+	Lost     []LostRecord               `json:"lost,omitempty"`     // of a damaged database
+	AtLeast  bool                       `json:"at_least,omitempty"` // more may be lost than Lost names
 	Problems []Problem                  `json:"problems,omitempty"`
 	Revoked  *Revocation                `json:"revoked,omitempty"` // nil while this device is trusted
 	Moved    *Move                      `json:"moved,omitempty"`   // nil unless a trusted device left this account

@@ -32,6 +32,14 @@ type Lost struct {
 	Version string `json:"version,omitempty"`
 	Edited  bool   `json:"edited,omitempty"` // it had an edit that was not minted
 	Queued  bool   `json:"queued,omitempty"` // the cloud had not acknowledged the version
+	// Unread says that pages of its database could not be read, which may have
+	// held the names of others.
+	Unread bool `json:"unread,omitempty"`
+}
+
+// AtLeast reports whether there may be more lost records than a list names.
+func AtLeast(list []Lost) bool {
+	return slices.ContainsFunc(list, func(l Lost) bool { return l.Unread })
 }
 
 // LostCopy is a document that does not match its version.

@@ -196,6 +196,9 @@ func TestSalvageOfATruncatedDatabase(t *testing.T) {
 	report, err := Salvage(t.Context(), dir, Options{Hasher: testHasher{}}, nil)
 	must(t, err)
 	s := openTest(t, dir, Options{})
+	if st, err := s.Status(t.Context()); err != nil || len(st.Lost) == 0 || !AtLeast(st.Lost) {
+		t.Errorf("%d lost, %v: it is not said that there may be more", len(st.Lost), err)
+	}
 	if n := len(everything(t, s)); n != report.Records || n < 100 {
 		t.Errorf("%d records here, %d reported", n, report.Records)
 	}

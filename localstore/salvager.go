@@ -475,6 +475,7 @@ func (v *salvager) finish() error {
 			if v.held[n] && l.Copy == nil {
 				l.Version = ""
 			}
+			l.Unread = l.Unread || v.report.Damage.Missing+v.report.Damage.Bad > 0
 			v.report.Lost = append(v.report.Lost, *l)
 			if err := t.setLost(l); err != nil {
 				return err

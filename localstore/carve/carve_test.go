@@ -74,6 +74,9 @@ func TestRows(t *testing.T) {
 	if n != 400 || report.Bad+report.Cells+report.Missing != 0 {
 		t.Errorf("%d rows, %+v", n, report)
 	}
+	if _, report := rows(t, b[:len(b)-3*testPage]); report.Missing != 3 {
+		t.Errorf("cut short by 3 pages: %+v", report)
+	}
 	// The inner pages are not needed.
 	for at := testPage; at+testPage <= len(b); at += testPage {
 		if b[at] == pageTableInner {

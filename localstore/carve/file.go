@@ -28,6 +28,7 @@ type File struct {
 	overlay  map[uint32]int64 // page to the place of its newest frame's content in the log
 	beyond   []uint32         // pages that only the log has, ascending
 	free     map[uint32]bool  // pages on the freelist: what is in them is no longer in any table
+	cut      int              // pages that the head counts and that are not there
 }
 
 // Open reads the log (nil if there is none) and the freelist. pageSize is what
@@ -47,7 +48,18 @@ func Open(db io.ReaderAt, dbBytes int64, wal io.ReaderAt, walBytes int64, pageSi
 	}
 	slices.Sort(f.beyond)
 	f.readFreelist()
+	f.cut = f.cutPages()
 	return f, nil
+}
+
+// cutPages counts the pages of which only the head knows (section 1.3.8), as of
+// a file that was cut short.
+func (f *File) cutPages() int {
+	first, ok := f.page(1)
+	if !ok || !bytes.HasPrefix(first, magic) {
+		return 0
+	}
+	return max(0, int(binary.BigEndian.Uint32(first[28:]))-int(f.dbPages)-len(f.beyond))
 }
 
 // readLog finds the newest committed frame of each page: section 4.3, with the

@@ -36,7 +36,7 @@ const (
 // Rows gives every row that can be read, in no order. Pages of the freelist are
 // left out. The values are the caller's. visit ends the walk with an error.
 func (f *File) Rows(visit func(*Row) error) (Report, error) {
-	var r Report
+	r := Report{Missing: f.cut}
 	one := func(n uint32) error {
 		if f.free[n] {
 			return nil

@@ -50,8 +50,8 @@ func (a *app) salvage(ctx context.Context, h *home, damage error) error {
 	if report.Edited > 0 {
 		edited = fmt.Sprintf(" (%d with changes not synced yet)", report.Edited)
 	}
-	if n := len(report.Lost); n > 0 {
-		lost = fmt.Sprintf("; %s could not be read", count(n, "record"))
+	if len(report.Lost) > 0 {
+		lost = fmt.Sprintf("; %s could not be read", lostCount(report.Lost))
 	}
 	fmt.Fprintf(a.stderr, "sidekeep: the database was damaged. It is kept in %s\nsidekeep: a new one was made of it: %s%s and %s of pictures, each proven%s\nhint: 'sidekeep sync' fetches what is missing here and the cloud has; 'sidekeep verify' then names what is nowhere\n",
 		escape(report.Aside), count(report.Records, "record"), edited, count(report.Chunks, "piece"), lost)

@@ -106,6 +106,7 @@ func TestShapes(t *testing.T) {
     ]
   },
   "lost": [],
+  "at_least": false,
   "code": "1234 5678 9012"
 }
 `

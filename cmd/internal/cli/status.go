@@ -42,7 +42,7 @@ With --json it prints
    "blobs": {"chunks", "missing", "bytes"},
    "trust": {"state": "kept"|"unproven"|"not_kept"|"withholds", "sampled_at",
              "statements", "withheld": [{"device", "name", "at", "since", "authors"}]},
-   "lost": as in verify, "code"}
+   "lost", "at_least": as in verify, "code"}
 and with --all more: problems, times, why the last attempt failed.`,
 		Example: "  sidekeep status\n  sidekeep status --json",
 		Args:    cobra.NoArgs,
@@ -106,6 +106,7 @@ type statusJSON struct {
 	Blobs   statusBlobsJSON                `json:"blobs"`
 	Trust   statusTrustJSON                `json:"trust"`
 	Lost    []agent.LostRecord             `json:"lost"`
+	AtLeast bool                           `json:"at_least"` // more may be lost than could be named
 	Code    string                         `json:"code"`
 }
 
@@ -156,8 +157,8 @@ func statusShape(s *agent.Status) statusJSON {
 		Kinds: make(map[record.Kind]statusKindJSON, len(s.Kinds)),
 		Blobs: statusBlobsJSON{s.Blobs.Chunks, s.Blobs.Missing, s.Blobs.Bytes},
 		Trust: statusTrustJSON{s.Trust.State, s.Trust.SampledAt, s.Trust.Statements, []statusWithheldJSON{}},
-		Lost:  append([]agent.LostRecord{}, s.Lost...),
-		Code:  s.Code,
+		Lost:  append([]agent.LostRecord{}, s.Lost...), AtLeast: s.AtLeast,
+		Code: s.Code,
 	}
 	for _, w := range s.Trust.Withheld {
 		j.Trust.Withheld = append(j.Trust.Withheld, statusWithheldJSON{w.Device, w.Name, w.At, w.Since, append([]string{}, w.Authors...)})
@@ -207,6 +208,9 @@ func printStatus(w io.Writer, s *agent.Status, key string) error {
 		count(s.Blobs.Chunks, "piece"), byteText(s.Blobs.Bytes), s.Blobs.Missing, s.Blobs.Unsent)
 	for _, l := range s.Lost {
 		fmt.Fprintln(w, escape(lostLine(l)))
+	}
+	if s.AtLeast {
+		fmt.Fprintln(w, "lost: perhaps others, too: pages that name records could not be read")
 	}
 	if len(s.Lost) > 0 {
 		fmt.Fprintln(w, "hint: "+hintLost)

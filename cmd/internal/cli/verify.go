@@ -20,6 +20,7 @@ type verifyJSON struct {
 	Missing    int                `json:"missing"` // pieces of pictures that have not arrived yet: not damage
 	Damage     []string           `json:"damage"`
 	Lost       []agent.LostRecord `json:"lost"`
+	AtLeast    bool               `json:"at_least"` // more may be lost than could be named
 	Incomplete []incompleteJSON   `json:"incomplete"`
 }
 
@@ -53,6 +54,7 @@ something was damaged, or is still missing because of it.
 
 With --json it prints {"ok", "records", "chunks", "missing", "damage": [...],
 "lost": [{"id", "kind", "nowhere", "copy", "edit": ""|"lost"|"perhaps lost"}],
+"at_least": true if pages that name records could not be read,
 "incomplete": [{"id", "kind", "missing"}]}.`,
 		Example: "  sidekeep verify",
 		Args:    cobra.NoArgs,
@@ -156,7 +158,7 @@ func (a *app) checkStore(ctx context.Context, h *home) (report localstore.Verify
 func (a *app) printVerify(report localstore.VerifyReport) error {
 	if a.json {
 		j := verifyJSON{OK: len(report.Damage) == 0 && len(report.Lost) == 0, Records: report.Records, Chunks: report.Chunks,
-			Missing: report.Missing, Damage: append([]string{}, report.Damage...), Lost: agent.LostRecords(report.Lost), Incomplete: []incompleteJSON{}}
+			Missing: report.Missing, Damage: append([]string{}, report.Damage...), Lost: agent.LostRecords(report.Lost), AtLeast: localstore.AtLeast(report.Lost), Incomplete: []incompleteJSON{}}
 		for _, in := range report.Incomplete {
 			j.Incomplete = append(j.Incomplete, incompleteJSON{in.ID.String(), string(in.Kind), in.Missing})
 		}
@@ -189,7 +191,8 @@ func (a *app) printVerify(report localstore.VerifyReport) error {
 
 const hintLost = "'sidekeep sync' fetches what the cloud has; a back-up restored into another home brings back what it has; editing a named record, or 'sidekeep verify --seen', takes what is lost for good off the list"
 
-// lostCount counts records and, apart, edits of records that are here.
+// lostCount counts records and, apart, edits of records that are here. It says
+// so if there may be more than have a name.
 func lostCount(list []localstore.Lost) string {
 	edits := 0
 	for i := range list {
@@ -206,6 +209,9 @@ func lostCount(list []localstore.Lost) string {
 	}
 	if edits > 0 {
 		text += count(edits, "edit")
+	}
+	if localstore.AtLeast(list) {
+		text = "at least " + text
 	}
 	return text
 }
