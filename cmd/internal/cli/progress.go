@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -16,6 +17,8 @@ import (
 const (
 	progressTerminal = 100 * time.Millisecond
 	progressLog      = 2 * time.Second
+	// progressSilence is after how long without news a sync says that it waits.
+	progressSilence = 10 * time.Second
 )
 
 // progress shows how far a long command is, on standard error. On a terminal it
@@ -24,13 +27,17 @@ type progress struct {
 	w        io.Writer
 	terminal bool
 	now      func() time.Time
-	last     time.Time
-	width    int // runes of the line that stands on the terminal
-	text     string
+
+	mu     sync.Mutex // guards what follows
+	last   time.Time
+	width  int // runes of the line that stands on the terminal
+	text   string
+	newest string    // given to show last, whether or not it was printed
+	heard  time.Time // when that was
 }
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, terminal: isTerminal(w), now: time.Now}
+	p := &progress{w: w, terminal: isTerminal(w), now: time.Now, heard: time.Now()}
 	if !p.terminal {
 		p.last = p.now() // a command that is soon done logs no progress
 	}
@@ -39,7 +46,11 @@ func newProgress(w io.Writer) *progress {
 
 // show reports the state; it prints at most as often as makes sense.
 func (p *progress) show(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := p.now()
+	text := escape(fmt.Sprintf(format, args...))
+	p.newest, p.heard = text, now
 	every := progressLog
 	if p.terminal {
 		every = progressTerminal
@@ -47,10 +58,14 @@ func (p *progress) show(format string, args ...any) {
 	if now.Sub(p.last) < every {
 		return
 	}
-	text := escape(fmt.Sprintf(format, args...))
-	if text == p.text {
-		return
+	if text != p.text {
+		p.print(now, text)
 	}
+}
+
+// print prints the state, in place of the one before on a terminal. The caller
+// holds mu.
+func (p *progress) print(now time.Time, text string) {
 	p.last, p.text = now, text
 	if !p.terminal {
 		fmt.Fprintln(p.w, text)
@@ -62,6 +77,42 @@ func (p *progress) show(format string, args ...any) {
 	p.width = n
 }
 
+// watch says now and then, until stop, that there is no news and since when.
+func (p *progress) watch() (stop func()) {
+	tick := time.NewTicker(progressSilence)
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-tick.C:
+				p.sayWaiting()
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() {
+		tick.Stop()
+		close(end)
+		<-ended
+	}
+}
+
+// sayWaiting prints that there is no news, if there was none for some time.
+func (p *progress) sayWaiting() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if silent := now.Sub(p.heard); silent >= progressSilence/2 {
+		what := p.newest
+		if what == "" {
+			what = "waiting"
+		}
+		p.print(now, fmt.Sprintf("%s: no news for %s", what, silent.Round(time.Second)))
+	}
+}
+
 // line prints a line that stays, above the progress.
 func (p *progress) line(format string, args ...any) {
 	p.clear()
@@ -70,6 +121,8 @@ func (p *progress) line(format string, args ...any) {
 
 // clear removes what show has left on the terminal.
 func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.terminal && p.width > 0 {
 		fmt.Fprint(p.w, "\r", strings.Repeat(" ", p.width), "\r")
 		p.width = 0

@@ -67,7 +67,9 @@ func (a *app) sync(ctx context.Context, timeout time.Duration, how syncOptions, 
 	}
 	p := newProgress(a.stderr)
 	begun := time.Now()
+	stop := p.watch()
 	last, err := a.syncHome(ctx, h, p, how.prove)
+	stop()
 	p.clear()
 	if last != nil && last.Moved != nil {
 		fmt.Fprintln(a.stderr, escape(movedText(last.Moved)))
