@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sidekeep/cmd/internal/cloudstore/sqlitestore"
+	"sidekeep/syncproto"
 )
 
 // Exit codes of sidekeep-cloud. They have the same meaning as sidekeep's.
@@ -55,6 +56,10 @@ func hintOf(err error) string {
 		return "name a folder that does not exist yet"
 	case exitCode(err) == exitDamaged:
 		return hintDamaged
+	case syncproto.CodeOf(err) == syncproto.CodeDiskFull, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "the disk is full: make some space, then try again; what was acknowledged is safe"
+	case syncproto.CodeOf(err) == syncproto.CodeReadOnly, errors.Is(err, syscall.EROFS):
+		return "the data can not be written: look at its permissions and whether its disk is mounted read-only (a disk that fails often is); report, verify and backup to another disk work meanwhile"
 	}
 	return ""
 }

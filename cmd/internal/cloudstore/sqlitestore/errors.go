@@ -34,6 +34,12 @@ func damages(code int) bool {
 	return code&0xff == sqlite3.SQLITE_CORRUPT || code&0xff == sqlite3.SQLITE_NOTADB
 }
 
+// fills reports whether a result code says that the disk is full: also when the
+// index of the write-ahead log can not grow.
+func fills(code int) bool {
+	return code&0xff == sqlite3.SQLITE_FULL || code == sqlite3.SQLITE_IOERR_SHMSIZE
+}
+
 // coded gives an error of SQLite or the system the code that a device may be
 // told. Errors that have one, and nil, stay as they are.
 func coded(err error) error {
@@ -44,7 +50,7 @@ func coded(err error) error {
 	code := syncproto.CodeStorage
 	var se *sqlite.Error
 	switch {
-	case errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.As(err, &se) && fills(se.Code()), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		code = syncproto.CodeDiskFull
 	case errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_READONLY || se.Code()&0xff == sqlite3.SQLITE_PERM),
 		errors.Is(err, syscall.EROFS), errors.Is(err, os.ErrPermission):

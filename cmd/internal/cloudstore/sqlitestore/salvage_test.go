@@ -332,6 +332,9 @@ func TestDamageOfTheDisk(t *testing.T) {
 			t.Errorf("%d: %v", code, got)
 		}
 	}
+	if !fills(sqlite3.SQLITE_FULL) || !fills(sqlite3.SQLITE_IOERR_SHMSIZE) || fills(sqlite3.SQLITE_IOERR_WRITE) {
+		t.Error("a full disk is not told from others")
+	}
 }
 
 // TestLostLogIsAnotherLife: the file says that a server was killed, and the
