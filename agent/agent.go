@@ -79,6 +79,7 @@ type Agent struct {
 	lastErr  error     // why the last session ended
 	provenAt time.Time // when the cloud last told what it holds
 	views    []syncproto.DeviceKindView
+	absent   int // missing chunks that the cloud did not have when it was last asked
 	problems []Problem
 	invite   *inviting                  // under way, or nil
 	watchers map[chan struct{}]struct{} // each holds one
@@ -300,7 +301,7 @@ func (a *Agent) checkInSync(ctx context.Context) error {
 
 // checkStatus is the outcome of a sync that ended with this status.
 func checkStatus(s *Status) error {
-	e := &NotInSyncError{Trust: s.Trust.err(), ChunksMissing: s.Blobs.Missing, ChunksUnsent: s.Blobs.Unsent}
+	e := &NotInSyncError{Trust: s.Trust.err(), ChunksMissing: s.Blobs.Missing, ChunksAbsent: s.Blobs.Absent, ChunksUnsent: s.Blobs.Unsent}
 	for _, k := range s.Kinds {
 		e.Held += k.Held
 	}

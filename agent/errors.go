@@ -50,6 +50,9 @@ var (
 	// ErrForked: too often in 24 hours the cloud called this device's claim stale,
 	// or did not know its replica id. It ends by itself as the 24 hours pass.
 	ErrForked = errors.New("the cloud refused this device's identity too often within 24 hours")
+	// ErrNowhere: nothing else differs, and pieces of pictures are neither here
+	// nor at the cloud.
+	ErrNowhere = errors.New("pieces of pictures are neither here nor at the cloud")
 	// ErrPlain: the address is a plain ws:// one and not loopback.
 	ErrPlain = errors.New("the address is not encrypted")
 )
@@ -81,7 +84,8 @@ type NotInSyncError struct {
 	Kinds         []record.Kind // whose digests differ, or that have unsent records
 	Restoring     []record.Kind // that the cloud's operator is restoring
 	Held          int           // records in mass deletions that wait for a person
-	ChunksMissing int           // pieces of pictures that the cloud could not give
+	ChunksMissing int           // pieces of pictures that are not here
+	ChunksAbsent  int           // of these, pieces that the cloud did not have when it was asked
 	ChunksUnsent  int           // pieces of pictures that the cloud has not taken
 	Problems      []Problem
 }
@@ -104,8 +108,11 @@ func (e *NotInSyncError) Error() string {
 	if e.Held > 0 {
 		why = append(why, fmt.Sprintf("%d deletions are held", e.Held))
 	}
-	if e.ChunksMissing > 0 {
-		why = append(why, fmt.Sprintf("%d chunks are missing", e.ChunksMissing))
+	if n := e.ChunksMissing - e.ChunksAbsent; n > 0 {
+		why = append(why, fmt.Sprintf("%d pieces of pictures are not here yet", n))
+	}
+	if e.ChunksAbsent > 0 {
+		why = append(why, fmt.Sprintf("%d pieces of pictures are neither here nor at the cloud", e.ChunksAbsent))
 	}
 	if e.ChunksUnsent > 0 {
 		why = append(why, fmt.Sprintf("%d chunks are unsent", e.ChunksUnsent))
@@ -141,11 +148,13 @@ func (e *HeldError) Error() string {
 func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
 // Is reports that the error is ErrNotInSync, ErrHeld when records are held,
-// ErrRestoring when there is no other reason, and what the cloud was caught at.
+// ErrRestoring or ErrNowhere when there is no other reason, and what the cloud was caught at.
 func (e *NotInSyncError) Is(target error) bool {
 	switch target {
 	case ErrRestoring:
 		return len(e.Restoring) > 0 && e.Trust == nil && len(e.Kinds)+len(e.Problems)+e.Held+e.ChunksMissing+e.ChunksUnsent == 0
+	case ErrNowhere:
+		return e.ChunksAbsent > 0 && e.Trust == nil && len(e.Kinds)+len(e.Restoring)+len(e.Problems)+e.Held == 0
 	case ErrHeld:
 		return e.Held > 0
 	}

@@ -110,6 +110,7 @@ func (s *session) welcomed(w syncproto.DeviceWelcomed) {
 		s.a.cfg.Log.Warn("remember the protocol version", "error", err)
 	}
 	s.a.sawTime(w.Time, s.leaf)
+	s.a.setAbsent(0)
 	s.a.setViews(nil) // those of the session before
 	s.a.setCloud(func(c *CloudStatus) {
 		c.State, c.Epoch, c.Error, c.Retry = StateSyncing, fmt.Sprintf("%x", w.Epoch[:]), "", nil
@@ -130,6 +131,7 @@ func (s *session) stateChanged(live bool) {
 	if live {
 		state = StateLive
 	}
+	s.a.setAbsent(s.machine.Absent())
 	s.a.setViews(views)
 	s.a.setCloud(func(c *CloudStatus) { c.State = state })
 }

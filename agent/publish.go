@@ -49,7 +49,9 @@ func (a *Agent) snapshot(ctx context.Context) (Status, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	base := Status{Moved: a.known.Moved(), Revoked: a.known.Ended(a.cfg.Identity), Account: a.cfg.Identity.Account.String(), Device: a.cfg.Device, Cloud: a.cloud, Problems: append([]Problem(nil), a.problems...)}
-	return statusOf(&st, a.cfg.Identity.Account, base, a.views, a.provenAt), nil
+	s := statusOf(&st, a.cfg.Identity.Account, base, a.views, a.provenAt)
+	s.Blobs.Absent = min(a.absent, s.Blobs.Missing)
+	return s, nil
 }
 
 func statusOf(st *localstore.Status, account seal.Account, s Status, views []syncproto.DeviceKindView, provenAt time.Time) Status {
@@ -144,6 +146,14 @@ func (a *Agent) proved() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.provenAt = a.cfg.Now()
+}
+
+// setAbsent keeps how many missing chunks the cloud did not have; it stays said
+// after the session.
+func (a *Agent) setAbsent(n int) {
+	a.mu.Lock()
+	a.absent = n
+	a.mu.Unlock()
 }
 
 func (a *Agent) setViews(views []syncproto.DeviceKindView) {

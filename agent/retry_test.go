@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 )
 
@@ -72,5 +74,28 @@ func TestShortSessionsDoNotResetThePauseForEver(t *testing.T) {
 	}
 	if !p.worked(time.Second, now.Add(quickEvery)) || p.worked(time.Second, now.Add(quickEvery)) {
 		t.Error("one short session a minute counts, and one only")
+	}
+}
+
+// Pieces that nobody known has are told from those that have not arrived yet.
+func TestPiecesThatAreNowhere(t *testing.T) {
+	kinds := map[record.Kind]KindStatus{record.Pictures: {InSync: true}}
+	for _, c := range []struct {
+		blobs   BlobStatus
+		nowhere bool
+		text    string
+	}{
+		{BlobStatus{Missing: 3}, false, "not in sync: 3 pieces of pictures are not here yet"},
+		{BlobStatus{Missing: 3, Absent: 3}, true, "not in sync: 3 pieces of pictures are neither here nor at the cloud"},
+		{BlobStatus{Missing: 3, Absent: 1}, true, "not in sync: 2 pieces of pictures are not here yet; 1 pieces of pictures are neither here nor at the cloud"},
+	} {
+		err := checkStatus(&Status{Kinds: kinds, Blobs: c.blobs})
+		if err == nil || err.Error() != c.text || errors.Is(err, ErrNowhere) != c.nowhere || !errors.Is(err, ErrNotInSync) {
+			t.Errorf("%+v: %v", c.blobs, err)
+		}
+	}
+	kinds[record.Notes] = KindStatus{}
+	if err := checkStatus(&Status{Kinds: kinds, Blobs: BlobStatus{Missing: 1, Absent: 1}}); errors.Is(err, ErrNowhere) {
+		t.Errorf("notes differ, too: %v", err)
 	}
 }

@@ -65,6 +65,7 @@ type KindStatus struct {
 type BlobStatus struct {
 	Chunks  int   `json:"chunks"`
 	Missing int   `json:"missing"` // referred to by a record, not here
+	Absent  int   `json:"absent"`  // of the missing: not at the cloud either, when it was last asked
 	Unsent  int   `json:"unsent"`  // here, not acknowledged by the cloud
 	Bytes   int64 `json:"bytes"`
 }

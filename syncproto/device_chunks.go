@@ -165,6 +165,10 @@ type deviceDownload struct {
 	tries   int
 }
 
+// Absent counts the chunks that are missing here and that the cloud did not have
+// when it was last asked for them.
+func (s *DeviceSession) Absent() int { return len(s.down.absent) }
+
 // look has the store asked again what is missing, as after new versions: their
 // author may be sending the chunks just now.
 func (d *deviceDownload) look() {
@@ -201,6 +205,7 @@ func (d *deviceDownload) plan(s *DeviceSession) {
 		}
 		maps.Copy(d.absent, d.asked)
 		d.asked = nil
+		s.do(DeviceStateChanged{s.live})
 	}
 	if s.busy || d.asking || s.sample.wanting || !s.room() {
 		return

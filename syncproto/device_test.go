@@ -404,6 +404,27 @@ func TestDeviceReadsEverythingBeforeItWritesWhenTheCloudSawMore(t *testing.T) {
 	d.want(LocalApplied{Kind: record.Notes, Fork: true}, fmt.Sprintf("StoreFork, send bye, close %d <nil>", RetryAtOnce))
 }
 
+// What the cloud did not give when it was asked is counted, until it is asked again.
+func TestDeviceCountsChunksThatTheCloudLacks(t *testing.T) {
+	d, _ := liveDevice(t, testDeviceConfig(t))
+	ids := []record.ChunkID{{1}, {2}}
+	d.s.down.look()
+	d.s.down.missing(d.s, LocalMissing{IDs: ids})
+	if d.s.Absent() != 0 {
+		t.Error("counted before the cloud answered")
+	}
+	d.s.down.kept(d.s, LocalKept{IDs: ids[:1]})
+	d.s.down.ending = true
+	d.s.down.plan(d.s)
+	if n := d.s.Absent(); n != 1 {
+		t.Errorf("%d counted, want 1", n)
+	}
+	d.s.down.retry()
+	if d.s.Absent() != 0 {
+		t.Error("counted though it is asked again")
+	}
+}
+
 func TestDeviceSendsNoStoredChunkTwice(t *testing.T) {
 	d, _ := liveDevice(t, testDeviceConfig(t))
 	ids := []record.ChunkID{{1}, {2}, {3}}

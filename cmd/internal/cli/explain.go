@@ -49,6 +49,7 @@ var known = []struct {
 	{agent.ErrNotKept, ExitNotInSync, hintNotKept},
 	{agent.ErrWithholds, ExitNotInSync, hintWithholds},
 	{agent.ErrRestoring, ExitNotInSync, "nothing of it is lost here, and what is edited here is saved and sent; when the operator has finished, the next sync compares it and gives the cloud what it still lacks"},
+	{agent.ErrNowhere, ExitNotInSync, hintNowhere},
 	{agent.ErrNotInSync, ExitNotInSync, "everything here is safe; 'sidekeep status' shows what differs, and another sync goes on from here"},
 }
 

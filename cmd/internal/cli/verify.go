@@ -191,6 +191,8 @@ func (a *app) printVerify(report localstore.VerifyReport) error {
 
 const hintLost = "'sidekeep sync' fetches what the cloud has; a back-up restored into another home brings back what it has; editing a named record, or 'sidekeep verify --seen', takes what is lost for good off the list"
 
+const hintNowhere = "'sidekeep verify' names the pictures; a device that has the pieces gives them when it syncs; if none has, import the files again"
+
 // lostCount counts records and, apart, edits of records that are here. It says
 // so if there may be more than have a name.
 func lostCount(list []localstore.Lost) string {
