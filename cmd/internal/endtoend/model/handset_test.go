@@ -68,11 +68,12 @@ type rows struct {
 	replica record.ReplicaID
 	counter uint64
 	chunks  map[record.ChunkID]bool // here
-	spent   []spent                 // of the budget for losses of contacts that go out
+	spent   []spent                 // of the budget for losses that go out
 }
 
 // spent is a part of the budget for losses that was used.
 type spent struct {
+	kind  record.Kind
 	at    int64 // Unix seconds
 	count int
 }
@@ -261,9 +262,9 @@ func (h *handset) scan() (*rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = h.each("SELECT at, count FROM brake WHERE kind = 'contacts'", func(scan func(...any) error) error {
+	err = h.each("SELECT kind, at, count FROM brake", func(scan func(...any) error) error {
 		var s spent
-		err := scan(&s.at, &s.count)
+		err := scan(&s.kind, &s.at, &s.count)
 		all.spent = append(all.spent, s)
 		return err
 	})

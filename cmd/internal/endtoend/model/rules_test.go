@@ -155,25 +155,25 @@ func (t *transition) holds() error {
 	return nil
 }
 
-// mass reports whether the losses of contacts that wait to go out are more than
-// may go without a person's word.
-func (h *handset) mass() bool {
-	n, now := 0, h.now().Unix()
+// waiting counts by kind the losses that went out within a day, and what waits to
+// go out and may be one: a deletion, or an edit that takes or replaces a value.
+func (h *handset) waiting() map[record.Kind]int {
+	count, now := map[record.Kind]int{}, h.now().Unix()
 	for id, p := range h.pending {
 		r := h.rows.records[id]
-		if r.kind != record.Contacts || r.vid == nil {
+		if r.vid == nil {
 			continue
 		}
-		if base := h.w.ledger.versions[*r.vid].version; !base.Dead() && (p.deleted || p.replaced(r.kind, base)) {
-			n++
+		if base := h.w.ledger.versions[*r.vid].version; !base.Dead() && (p.deleted || p.gone(r.kind, base) > 0) {
+			count[r.kind]++
 		}
 	}
 	for _, s := range h.rows.spent {
 		if now-s.at < 24*60*60 && s.at-now < 24*60*60 {
-			n += s.count
+			count[s.kind] += s.count
 		}
 	}
-	return n > brakeMin
+	return count
 }
 
 // blocked is H2: nothing is held that would take nothing.
@@ -218,18 +218,17 @@ func (p *pending) emptied(before *record.Version) bool {
 	return 2*gone > len(keys)
 }
 
-// replaced reports whether what the app wants leaves less than half of the values.
-func (p *pending) replaced(kind record.Kind, before *record.Version) bool {
-	fields := display(kind, before)
+// gone counts the values that what the app wants takes away or replaces.
+func (p *pending) gone(kind record.Kind, before *record.Version) int {
 	gone := 0
-	for _, b := range fields {
+	for _, b := range display(kind, before) {
 		if !slices.ContainsFunc(p.fields, func(f record.Field) bool {
 			return f.Key == b.Key && content(f.Line, f.Blob) == content(b.Line, b.Blob)
 		}) {
 			gone++
 		}
 	}
-	return 2*gone > len(fields)
+	return gone
 }
 
 // sums checks the stored digests, and that no piece of a picture that a record

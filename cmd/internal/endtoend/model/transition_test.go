@@ -50,7 +50,7 @@ func (h *handset) look() error {
 
 // settled takes what happened in the store during one event, and checks it.
 func (h *handset) settled(n news) error {
-	before, mass := h.rows, h.mass()
+	before, waiting := h.rows, h.waiting()
 	if err := h.look(); err != nil {
 		return err
 	}
@@ -66,7 +66,8 @@ func (h *handset) settled(n news) error {
 		return nil
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(h.rows.records), compareIDs) {
-		t := transition{h: h, id: id, old: before.records[id], now: h.rows.records[id], was: before.replica, in: n.versions[id], aborted: n.aborted, mass: mass}
+		t := transition{h: h, id: id, old: before.records[id], now: h.rows.records[id], was: before.replica, in: n.versions[id], aborted: n.aborted}
+		t.mass = waiting[t.now.kind] > brakeMin
 		if err := t.run(); err != nil {
 			return fmt.Errorf("%s: %w", h.name, err)
 		}
@@ -95,7 +96,7 @@ type transition struct {
 	was      record.ReplicaID // whose dots the handset wrote before
 	in       []record.VersionID
 	aborted  bool
-	mass     bool // what waits to go out was more than may without a person's word
+	mass     bool // what of its kind waited to go out may have been more than may without a person's word
 
 	p *pending // what was issued
 }
@@ -141,7 +142,7 @@ func (t *transition) run() error {
 			beside = l.fork(beside, t.was, h.rows.replica, held.version.Vector[t.was], held.version.Vector[h.rows.replica])
 		}
 	}
-	waited := t.old.hold == 1 || t.old.hold == 0 && t.mass && t.now.kind == record.Contacts // it was, or was to be when something came
+	waited := t.old.hold == 1 || t.old.hold == 0 && t.mass // it was, or was to be when something came
 	if p != nil && p.deleted && waited && !(t.now.dirty && t.now.deleted) && len(t.in) > 0 && t.fresh() {
 		p.deleted = false // what came is newer than the deletion that was held
 	}
