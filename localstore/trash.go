@@ -64,7 +64,7 @@ func (t *tx) expire(r *row) error {
 		return t.erase(r)
 	}
 	v, err := t.current(r)
-	if err != nil || r.vid == nil { // damaged: it is a new version now
+	if err != nil {
 		return err
 	}
 	m, err := t.mint()

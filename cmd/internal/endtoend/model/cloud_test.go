@@ -395,6 +395,9 @@ func (c *place) toggleRestoring(n int) error {
 		return err
 	}
 	err := sqlitestore.SetRestoring(c.w.ctx, c.dir, nil, kind, !c.restoring[kind])
+	if errors.Is(err, sqlitestore.ErrUnknownKind) { // nobody has synced a record of it here
+		err = nil
+	}
 	return errors.Join(err, c.scan())
 }
 
