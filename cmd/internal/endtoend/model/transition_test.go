@@ -142,7 +142,7 @@ func (t *transition) run() error {
 			beside = l.fork(beside, t.was, h.rows.replica, held.version.Vector[t.was], held.version.Vector[h.rows.replica])
 		}
 	}
-	waited := t.old.hold == 1 || t.old.hold == 0 && t.mass // it was, or was to be when something came
+	waited := t.old.hold == 1 || t.old.hold == 0 && t.mass && t.old.vid != nil && !l.versions[*t.old.vid].version.Dead() // it was, or was to be when something came
 	if p != nil && p.deleted && waited && !(t.now.dirty && t.now.deleted) && len(t.in) > 0 && t.fresh() {
 		p.deleted = false // what came is newer than the deletion that was held
 	}
@@ -176,8 +176,11 @@ func (t *transition) run() error {
 			aside = aside.union(in.events)
 		}
 	}
-	if held == nil || h.w.ledger.versions[*t.now.vid] == nil && t.old.held != nil && k.version.Vector.Includes(l.versions[*t.old.held].version.Vector) {
+	switch {
+	case held == nil:
 		events = all
+	case l.versions[*t.now.vid] == nil && t.old.held != nil && k.version.Vector.Includes(l.versions[*t.old.held].version.Vector):
+		events = events.union(beside) // what was set aside went in, and what came may be set aside now
 	}
 	if held != nil && !sameHeld && l.versions[held.vid] == nil {
 		held.events = aside
