@@ -143,7 +143,10 @@ func (t *transition) run() error {
 		}
 	}
 	waited := t.old.hold == 1 || t.old.hold == 0 && t.mass && t.old.vid != nil && !l.versions[*t.old.vid].version.Dead() // it was, or was to be when something came
-	if p != nil && p.deleted && waited && !(t.now.dirty && t.now.deleted) && len(t.in) > 0 && t.fresh() {
+	wentOut := k != nil && slices.ContainsFunc(k.version.Fields[record.KeyDeleted], func(e record.Entry) bool {
+		return e.Dot.Replica == h.rows.replica && !l.dots[e.Dot]
+	})
+	if p != nil && p.deleted && waited && !wentOut && !(t.now.dirty && t.now.deleted) && len(t.in) > 0 && t.fresh() {
 		p.deleted = false // what came is newer than the deletion that was held
 	}
 	if p != nil && !t.now.dirty {
