@@ -193,6 +193,8 @@ type writer struct {
 	n       int
 	acked   []syncproto.Ref
 	chunks  []record.ChunkID
+	first   sync.Once
+	begun   chan struct{} // closed at the first acknowledgement
 }
 
 var errEnded = errors.New("the cloud said something else")
@@ -207,7 +209,7 @@ func newWriter(t *testing.T) *writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &writer{id: id, keys: id.Keys()}
+	w := &writer{id: id, keys: id.Keys(), begun: make(chan struct{})}
 	crand.Read(w.replica[:])
 	return w
 }
@@ -303,6 +305,7 @@ func (w *writer) write(addr string) error {
 				return err
 			} else if ack, ok := m.(*syncproto.Ack); ok && len(ack.Rejects) == 0 {
 				w.acked = append(w.acked, refs...)
+				w.first.Do(func() { close(w.begun) })
 			} else {
 				return errEnded
 			}
@@ -334,7 +337,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
 	writers := []*writer{newWriter(t), newWriter(t), newWriter(t), newWriter(t)}
 	listen := "127.0.0.1:0"
-	for range rounds {
+	for round := range rounds {
 		p := start(t, dir, listen)
 		listen = p.addr
 		var wg sync.WaitGroup
@@ -348,6 +351,12 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 			}()
 		}
 		time.Sleep(time.Duration(20+rand.IntN(250)) * time.Millisecond)
+		if round == rounds-1 { // on a slow machine those before may have been too short
+			select {
+			case <-writers[0].begun:
+			case <-time.After(time.Minute):
+			}
+		}
 		p.stop(syscall.SIGKILL)
 		wg.Wait()
 		if code, out, errs := command("verify", "--data", dir); code != 0 {
