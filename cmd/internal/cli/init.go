@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"strings"
@@ -100,14 +99,7 @@ func (a *app) init(ctx context.Context, flags cloudFlags) error {
 		return err
 	}
 	defer s.abandon()
-	if err := a.awaitRandomness(); err != nil {
-		return err
-	}
-	secret, err := seal.NewSecret(rand.Reader)
-	if err != nil {
-		return err
-	}
-	id, err := seal.NewIdentity(secret, rand.Reader)
+	secret, id, err := a.newAccount()
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,26 @@
 package cli
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"sidekeep/syncproto/seal"
 )
+
+// newAccount draws the secret of a new account, and the first identity in it.
+func (a *app) newAccount() (secret seal.Secret, id *seal.Identity, err error) {
+	if err := a.awaitRandomness(); err != nil {
+		return secret, nil, err
+	}
+	if secret, err = seal.NewSecret(rand.Reader); err != nil {
+		return secret, nil, err
+	}
+	id, err = seal.NewIdentity(secret, rand.Reader)
+	return secret, id, err
+}
 
 // awaitRandomness returns when the kernel's random number generator is ready. A
 // handset that boots for the first time can need minutes for that; keys drawn

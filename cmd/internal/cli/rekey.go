@@ -72,14 +72,7 @@ func (a *app) rekey(ctx context.Context, missing bool) error {
 		return lockError(h, err)
 	}
 	defer h.lock.release()
-	if err := a.awaitRandomness(); err != nil {
-		return err
-	}
-	secret, err := seal.NewSecret(rand.Reader)
-	if err != nil {
-		return err
-	}
-	id, err := seal.NewIdentity(secret, rand.Reader)
+	secret, id, err := a.newAccount()
 	if err != nil {
 		return err
 	}
