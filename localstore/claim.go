@@ -21,7 +21,7 @@ const staleForksMax = 3
 
 // Why a device forks.
 const (
-	ForkStale   = "stale claim"        // the cloud called the claim stale: at most three times a day
+	ForkStale   = "stale claim"        // the bare word of the cloud, of a claim or a counter: at most three times a day
 	ForkUnknown = "unknown replica"    // the cloud does not know the replica
 	ForkCounter = "higher own counter" // the cloud, or a version that opened, has seen more than was minted here
 	forkMoved   = "moved"              // the file is another one, or on another machine

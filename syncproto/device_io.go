@@ -118,7 +118,7 @@ type ForkReason uint8
 
 // The reasons to fork (rule C3).
 const (
-	ForkStale   ForkReason = iota + 1 // the cloud holds another token
+	ForkStale   ForkReason = iota + 1 // the cloud's bare word: it holds another token, or saw a counter that no version shows
 	ForkUnknown                       // the cloud does not know the replica
 	ForkCounter                       // a version that opened has seen more than was minted here
 )

@@ -128,7 +128,10 @@ func (s *DeviceSession) plan() {
 			return
 		}
 	}
-	s.cautious = false
+	if s.cautious { // nothing shows it, but what would may be damaged: bounded like a stale claim
+		s.fork(ForkStale)
+		return
+	}
 	rest, given := true, true
 	for _, k := range s.kinds {
 		if s.planKind(k) {

@@ -404,6 +404,14 @@ func TestDeviceReadsEverythingBeforeItWritesWhenTheCloudSawMore(t *testing.T) {
 	d.want(LocalApplied{Kind: record.Notes, Fork: true}, fmt.Sprintf("StoreFork, send bye, close %d <nil>", RetryAtOnce))
 }
 
+// What would show the writes that the cloud saw may be damaged: nothing is minted on their counters.
+func TestDeviceForksWhenNothingShowsWhatTheCloudSaw(t *testing.T) {
+	w := goodWelcome()
+	w.Seen = 6 // own counter is 5
+	d := opened(t, testDeviceConfig(t), w)
+	d.want(LocalBegan{}, fmt.Sprintf("StoreFork, send bye, close %d <nil>", RetryAtOnce))
+}
+
 // What the cloud did not give when it was asked is counted, until it is asked again.
 func TestDeviceCountsChunksThatTheCloudLacks(t *testing.T) {
 	d, _ := liveDevice(t, testDeviceConfig(t))
