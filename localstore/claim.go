@@ -23,7 +23,7 @@ const staleForksMax = 3
 const (
 	ForkStale   = "stale claim"        // the bare word of the cloud, of a claim or a counter: at most three times a day
 	ForkUnknown = "unknown replica"    // the cloud does not know the replica
-	ForkCounter = "higher own counter" // the cloud, or a version that opened, has seen more than was minted here
+	ForkCounter = "higher own counter" // a version that opened has seen more than was minted here
 	forkMoved   = "moved"              // the file is another one, or on another machine
 )
 

@@ -121,7 +121,7 @@ func (s *DeviceSession) plan() {
 	}
 	for _, k := range s.kinds {
 		if s.cautious && k.restoring() {
-			s.fork(ForkCounter) // what can not be looked for may be there
+			s.fork(ForkStale) // what can not be looked for may be there; a bare word, as below
 			return
 		}
 		if s.cautious && !s.read(k) {
