@@ -229,14 +229,12 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 	store := s.a.cfg.Store
 	r := syncproto.LocalApplied{Kind: a.Kind}
 	in := make([]localstore.Incoming, 0, len(a.Items))
-	for i := range a.Items {
-		sealed := seal.Sealed{Header: a.Items[i].Header, Body: a.Items[i].Body}
-		o, err := s.a.keys.OpenVersion(sealed)
-		if err == nil && o.Kind == a.Kind {
+	for i, o := range s.opened(a.Items) {
+		if o.err == nil && o.Kind == a.Kind {
 			in = append(in, localstore.Incoming{ID: o.ID, VersionID: o.VersionID, Version: o.Version})
 			continue
 		}
-		h, err := seal.ParseHeader(sealed.Header)
+		h, err := seal.ParseHeader(a.Items[i].Header)
 		if err != nil {
 			s.a.addProblem(Problem{Kind: a.Kind, Code: syncproto.ProblemNotOpen, Text: "the cloud gave something that is not a version"})
 			continue
@@ -267,20 +265,70 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 	return r, err
 }
 
+// opening is what became of an item that came.
+type opening struct {
+	seal.Opened
+	err error
+}
+
+// opened opens items, the halves of a large batch beside each other.
+func (s *session) opened(items []syncproto.BatchItem) []opening {
+	out := make([]opening, len(items))
+	open := func(from, to int) {
+		for i := from; i < to; i++ {
+			out[i].Opened, out[i].err = s.a.keys.OpenVersion(seal.Sealed{Header: items[i].Header, Body: items[i].Body})
+		}
+	}
+	half := 0
+	if len(items) >= openBeside {
+		half = len(items) / 2
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		open(0, half)
+	}()
+	open(half, len(items))
+	<-done
+	return out
+}
+
+// openBeside is from how many items on a second goroutine is worth its start.
+const openBeside = 16
+
+// mint gives what goes out, sealed. Sealing goes on beside the minting.
 func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	store := s.a.cfg.Store
-	out, err := store.Mint(s.local, a.Kind, a.After, a.RecordsMax, a.BytesMax)
+	made := make(chan localstore.Outgoing, a.RecordsMax) // as many as Mint may make: it never waits
+	sealed := make(map[record.VersionID]seal.Sealed)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for o := range made {
+			sealed[o.VersionID] = s.sealed(&o)
+		}
+	}()
+	out, err := store.Mint(s.local, a.Kind, a.After, a.RecordsMax, a.BytesMax, func(o *localstore.Outgoing) { made <- *o })
+	close(made)
+	<-done
 	if err != nil {
 		return nil, err
 	}
-	r := syncproto.LocalMinted{Kind: a.Kind}
+	r := syncproto.LocalMinted{Kind: a.Kind, Versions: make([]syncproto.MintedVersion, len(out))}
 	for i := range out {
 		o := &out[i]
-		sealed := s.a.keys.SealEncoded(o.Kind, o.ID, o.VersionID, o.Version, o.Encoded)
-		r.Versions = append(r.Versions, syncproto.MintedVersion{Ref: syncproto.NewRef(o.ID, o.VersionID), Order: o.Order, Sealed: sealed})
+		v, ready := sealed[o.VersionID]
+		if !ready {
+			v = s.sealed(o)
+		}
+		r.Versions[i] = syncproto.MintedVersion{Ref: syncproto.NewRef(o.ID, o.VersionID), Order: o.Order, Sealed: v}
 	}
 	r.Own, err = store.Digest(s.local, a.Kind)
 	return r, err
+}
+
+func (s *session) sealed(o *localstore.Outgoing) seal.Sealed {
+	return s.a.keys.SealEncoded(o.Kind, o.ID, o.VersionID, o.Version, o.Encoded)
 }
 
 // ranges takes one step of reconcile against the store's set of a kind.

@@ -27,7 +27,7 @@ func TestTrashWaitsForProof(t *testing.T) {
 		must(t, err)
 		must(t, store.ClaimAccepted(ctx, claim.Pending[0]))
 		mint := func() {
-			out, err := store.Mint(ctx, record.Notes, 0, 10, 1<<20)
+			out, err := store.Mint(ctx, record.Notes, 0, 10, 1<<20, nil)
 			must(t, err)
 			must(t, store.Acked(ctx, []localstore.Ref{{ID: out[0].ID, VersionID: out[0].VersionID}}))
 		}

@@ -34,11 +34,18 @@ func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, curs
 		if err != nil {
 			return err
 		}
+		drawing := drawFresh(kind, in, known)
 		for i := range in {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := t.apply(kind, &in[i], known[in[i].ID], m, &a); err != nil {
+			d := <-drawing
+			if known[in[i].ID] {
+				err = t.applyKnown(kind, &in[i], m, &a)
+			} else {
+				err = t.applyNew(kind, &in[i], d, m, &a)
+			}
+			if err != nil {
 				return err
 			}
 			known[in[i].ID] = true
@@ -84,18 +91,64 @@ func (t *tx) knownOf(in []Incoming) (map[record.ID]bool, error) {
 	return known, err
 }
 
-// apply takes one version. known says whether its record is here.
-func (t *tx) apply(kind record.Kind, in *Incoming, known bool, m *minter, a *Applied) (err error) {
+// drawFresh draws, beside what the caller does, the versions of records that are
+// not known: one answer for each of in, and of those nil that need no drawing.
+func drawFresh(kind record.Kind, in []Incoming, known map[record.ID]bool) <-chan *drawing {
+	out := make(chan *drawing, len(in)) // so that it ends also if nobody receives any more
+	fresh := make([]bool, len(in))      // the caller goes on with known
+	for i := range in {
+		fresh[i] = kind != record.Witness && !known[in[i].ID]
+	}
+	go func() {
+		for i := range in {
+			if !fresh[i] {
+				out <- nil
+				continue
+			}
+			d := &drawing{row: &row{id: in[i].ID, kind: kind}}
+			d.drawn, d.err = draw(d.row, in[i].Version)
+			out <- d
+		}
+	}()
+	return out
+}
+
+// drawing is a new row and the version it gets.
+type drawing struct {
+	*row
+	*drawn
+	err error
+}
+
+// applyNew takes a version of a record that is not here.
+func (t *tx) applyNew(kind record.Kind, in *Incoming, d *drawing, m *minter, a *Applied) error {
 	if kind == record.Witness {
 		return t.applyWitness(in, m, a)
 	}
-	var r *row
-	if known {
-		if r, err = t.rowByID(in.ID); err != nil {
-			return err
-		}
+	if in.Version.Vector[m.replica] > 0 {
+		return errForked
 	}
-	if r != nil && r.dirty && r.hold == holdNone && r.before != nil {
+	if d.err != nil {
+		return d.err
+	}
+	t.receive(in.Version.Vector)
+	a.Changed++
+	return t.versionedAs(d.row, in.Version, in.VersionID, d.drawn)
+}
+
+// applyKnown takes a version of a record that is here.
+func (t *tx) applyKnown(kind record.Kind, in *Incoming, m *minter, a *Applied) error {
+	if kind == record.Witness {
+		return t.applyWitness(in, m, a)
+	}
+	r, err := t.rowByID(in.ID)
+	if err == nil && r == nil {
+		err = fmt.Errorf("the index names a record that is not there: %w", ErrDamaged)
+	}
+	if err != nil {
+		return err
+	}
+	if r.dirty && r.hold == holdNone && r.before != nil {
 		// Minting it takes its loss out: that is judged first, with all the others.
 		if err := t.judge(r.kind, 0); err != nil {
 			return fmt.Errorf("judge deletions: %w", err)
@@ -105,13 +158,6 @@ func (t *tx) apply(kind record.Kind, in *Incoming, known bool, m *minter, a *App
 		}
 	}
 	switch {
-	case r == nil:
-		if in.Version.Vector[m.replica] > 0 {
-			return errForked
-		}
-		t.receive(in.Version.Vector)
-		a.Changed++
-		return t.versioned(&row{id: in.ID, kind: kind}, in.Version, in.VersionID)
 	case r.kind != kind:
 		return t.problem("clash", "a version came for a record of another kind and was left aside", &r.id)
 	case r.vid != nil && *r.vid == in.VersionID:

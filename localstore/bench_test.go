@@ -54,7 +54,7 @@ func importAll(t testing.TB, s *Store, w map[record.Kind][]pim.Object) {
 func mintAll(t testing.TB, s *Store) (batches [][]Outgoing) {
 	for _, kind := range record.Kinds {
 		for after := int64(0); ; {
-			out, err := s.Mint(context.Background(), kind, after, 500, 256<<10)
+			out, err := s.Mint(context.Background(), kind, after, 500, 256<<10, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +159,7 @@ func BenchmarkEditMintAck(b *testing.B) {
 	for b.Loop() {
 		i++
 		setLine(b, s, id, "NOTE", fmt.Sprint("NOTE:", i))
-		out, err := s.Mint(b.Context(), record.Contacts, 0, 500, 1<<20)
+		out, err := s.Mint(b.Context(), record.Contacts, 0, 500, 1<<20, nil)
 		must(b, err)
 		must(b, s.Acked(b.Context(), []Ref{{out[0].ID, out[0].VersionID}}))
 	}

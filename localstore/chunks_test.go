@@ -155,7 +155,7 @@ func TestUnusedChunksGo(t *testing.T) {
 	res, err := s.Import(t.Context(), []pim.Object{picture("p", noise(2*ChunkBytes, 2))})
 	must(t, err)
 	claim(t, s)
-	_, err = s.Mint(t.Context(), record.Pictures, 0, 1, 1)
+	_, err = s.Mint(t.Context(), record.Pictures, 0, 1, 1, nil)
 	must(t, err)
 	res2, err := s.Import(t.Context(), []pim.Object{picture("p", noise(2*ChunkBytes, 3))})
 	must(t, err)
@@ -173,7 +173,7 @@ func TestUnusedChunksGo(t *testing.T) {
 	if n := count(); n != 4 { // the before-image still needs the old ones
 		t.Errorf("%d chunks before minting", n)
 	}
-	_, err = s.Mint(t.Context(), record.Pictures, 0, 10, 1<<20)
+	_, err = s.Mint(t.Context(), record.Pictures, 0, 10, 1<<20, nil)
 	must(t, err)
 	if n := count(); n != 4 { // the history does
 		t.Errorf("%d chunks after minting", n)
@@ -256,13 +256,13 @@ func TestMarkUnsent(t *testing.T) {
 			t.Errorf("%d, %v, want %d", had, err, want)
 		}
 	}
-	out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20)
+	out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil)
 	must(t, err)
 	if len(out) != 1 || out[0].VersionID != v.VersionID {
 		t.Errorf("%+v", out)
 	}
 	must(t, s.MarkSent(t.Context(), []Ref{{id, v.VersionID}}))
-	if out, _ := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20); len(out) != 0 {
+	if out, _ := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil); len(out) != 0 {
 		t.Errorf("after MarkSent: %+v", out)
 	}
 }

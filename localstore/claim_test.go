@@ -55,11 +55,11 @@ func TestForkMovesUnacknowledgedDots(t *testing.T) {
 	old := claim(t, a).Replica
 	setLine(t, a, id, "B", "B:1")
 	must(t, a.Put(t.Context(), record.Notes, record.ID{2}, field("A:2")))
-	_, err := a.Mint(t.Context(), record.Notes, 0, 10, 1<<20) // minted, never acknowledged
+	_, err := a.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil) // minted, never acknowledged
 	must(t, err)
 	setLine(t, a, id, "C", "C:1") // and an edit on top
 	must(t, a.Fork(t.Context(), ForkUnknown))
-	if _, err := a.Mint(t.Context(), record.Notes, 0, 10, 1<<20); !errors.Is(err, ErrNotClaimed) {
+	if _, err := a.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil); !errors.Is(err, ErrNotClaimed) {
 		t.Errorf("minting with a fork pending: %v", err)
 	}
 	fresh := claim(t, a).Replica

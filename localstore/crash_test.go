@@ -53,7 +53,7 @@ func child(dir string, out io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(out, "%s %s\n", id, line)
-		sent, err := s.Mint(ctx, record.Notes, 0, 10, 1<<20)
+		sent, err := s.Mint(ctx, record.Notes, 0, 10, 1<<20, nil)
 		if err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func TestManyWriters(t *testing.T) {
 	}
 	wg.Go(func() {
 		for range writes {
-			if _, err := a.Mint(context.Background(), record.Contacts, 0, 100, 1<<20); err != nil {
+			if _, err := a.Mint(context.Background(), record.Contacts, 0, 100, 1<<20, nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -182,7 +182,7 @@ func TestManyWriters(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	_, err = a.Mint(t.Context(), record.Contacts, 0, 1000, 1<<20)
+	_, err = a.Mint(t.Context(), record.Contacts, 0, 1000, 1<<20, nil)
 	must(t, err)
 	st, err := a.Status(t.Context())
 	must(t, err)

@@ -98,7 +98,7 @@ func TestHistoryOfARecord(t *testing.T) {
 	time.Sleep(3 * time.Millisecond)
 	must(t, s.Undelete(t.Context(), id))
 	claim(t, s)
-	_, err = s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20) // no change
+	_, err = s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil) // no change
 	must(t, err)
 	changes, err := s.History(t.Context(), id)
 	must(t, err)

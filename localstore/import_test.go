@@ -178,7 +178,7 @@ func TestShellLargeText(t *testing.T) {
 	mustShell(t, dir, `INSERT INTO notes (id, title, body) VALUES ('`+id1+`', 'long', printf('%.*c', 200000, 'y'));
  INSERT INTO notes (id, title, body) VALUES ('`+id2+`', 'empty', '');`)
 	claim(t, s)
-	_, err = s.Mint(t.Context(), record.Notes, 0, 10, 1<<20)
+	_, err = s.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil)
 	must(t, err)
 	wantShell(t, dir, "SELECT length(body) FROM notes WHERE id = '"+id1+"'", "200000")
 	mustShell(t, dir, "UPDATE notes SET body = body || 'x' WHERE id IN ('"+id1+"', '"+id2+"')")

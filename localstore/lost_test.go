@@ -120,7 +120,7 @@ func TestFlippedValueIsNoEdit(t *testing.T) {
 		if queued { // minted since, and never acknowledged
 			claim(t, s)
 			must(t, s.Put(t.Context(), record.Contacts, id, fields("Lene", "older")))
-			_, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20)
+			_, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil)
 			must(t, err)
 		}
 		must(t, s.Close())
@@ -135,7 +135,7 @@ func TestFlippedValueIsNoEdit(t *testing.T) {
 			return fs, nil
 		}))
 		claim(t, s)
-		if out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20); !errors.Is(err, ErrDamaged) {
+		if out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("minted %d: %v", len(out), err)
 		}
 		must(t, s.Close())

@@ -64,7 +64,11 @@ func (t *tx) mint() (*minter, error) {
 // after the given place (0 at the start of a session): at most maxRecords, and
 // no more once their encodings pass maxBytes (but at least one). Records that
 // are held or can not be encoded are left out. It needs an accepted claim.
-func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int) ([]Outgoing, error) {
+//
+// early, if not nil, is given each version that is minted when it is made, so
+// that work on it can begin beside the transaction. It may neither wait long nor
+// use the store, and no version may leave the device before Mint has returned it.
+func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int, early func(*Outgoing)) ([]Outgoing, error) {
 	if !s.claimed.Load() {
 		return nil, ErrNotClaimed
 	}
@@ -84,7 +88,7 @@ func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxReco
 	})
 	if errors.Is(err, ErrDamaged) || err == nil && (dirty || unsettled) {
 		err = s.write(ctx, false, func(t *tx) error {
-			out, err = t.mintAll(ctx, kind, after, maxRecords, maxBytes)
+			out, err = t.mintAll(ctx, kind, after, maxRecords, maxBytes, early)
 			return err
 		})
 	}
@@ -99,9 +103,9 @@ const mintable = "d.hold <> 1 AND d.problem IS NULL AND NOT (r.vid IS NULL AND r
 
 // mintAll mints what is dirty and reads the outbox. A damaged deletion that is
 // held is dropped, and it reads again.
-func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int) ([]Outgoing, error) {
+func (t *tx) mintAll(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int, early func(*Outgoing)) ([]Outgoing, error) {
 	for {
-		fresh, err := t.mintDirty(ctx, kind, after, maxRecords, maxBytes)
+		fresh, err := t.mintDirty(ctx, kind, after, maxRecords, maxBytes, early)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +133,7 @@ const mintPage = 64
 
 // mintDirty mints as many dirty records as are missing to fill the outbox up to
 // maxRecords and maxBytes. If the outbox holds nothing else it returns them.
-func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int) (fresh []Outgoing, err error) {
+func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int, early func(*Outgoing)) (fresh []Outgoing, err error) {
 	if err := t.settle(kind); err != nil {
 		return nil, fmt.Errorf("settle what is held: %w", err)
 	}
@@ -140,35 +144,60 @@ func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRe
 	if err := t.judge(kind, maxRecords-queued); err != nil {
 		return nil, fmt.Errorf("judge deletions: %w", err)
 	}
-	size, held := 0, false
-	for minted, last := 0, int64(0); minted < maxRecords-queued && size <= maxBytes; {
+	m, err := t.mint()
+	if err != nil {
+		return nil, err
+	}
+	last, left := int64(0), maxRecords-queued
+	read := func() ([]*row, error) {
 		// The plus keeps it from the index on kind, which would sort all of them for each page.
-		rows, err := t.rowsOf("WHERE +d.kind = ? AND d.n > ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), last, min(mintPage, maxRecords-queued-minted))
-		if err != nil {
-			return nil, err
+		rows, err := t.rowsOf("WHERE +d.kind = ? AND d.n > ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), last, min(mintPage, left))
+		if len(rows) > 0 {
+			last, left = rows[len(rows)-1].n, left-len(rows)
 		}
-		if len(rows) == 0 {
-			break
-		}
-		for _, r := range rows {
-			if err := ctx.Err(); err != nil {
-				return nil, err
+		return rows, err
+	}
+	size, held := 0, false
+	rows, err := read()
+	for len(rows) > 0 && err == nil && size <= maxBytes {
+		hold := slices.ContainsFunc(rows, func(r *row) bool { return r.held != nil })
+		held = held || hold
+		var drawing <-chan *writing
+		var following []*row
+		if !hold { // what is held may draw dots of its own when it is minted
+			drawing = t.s.drawWritings(rows, *m)
+			if left > 0 && len(rows) == mintPage {
+				following, err = read() // beside the drawing
 			}
-			last = r.n
-			if size > maxBytes {
+		}
+		for i := 0; i < len(rows) && size <= maxBytes && err == nil; i++ {
+			if err = ctx.Err(); err != nil {
 				break
 			}
-			held = held || r.held != nil
-			o, n, err := t.minted(r)
-			if err != nil {
-				return nil, err
+			var w *writing
+			if hold {
+				w = t.s.drawWriting(rows[i], *m)
+			} else {
+				w = <-drawing
 			}
-			minted++
+			var n int
+			var o Outgoing
+			o, n, err = t.minted(w, m)
 			size += n
-			if n > 0 {
+			if n > 0 && err == nil {
 				fresh = append(fresh, o)
+				if early != nil {
+					early(&o)
+				}
 			}
 		}
+		if hold && err == nil && left > 0 {
+			following, err = read()
+		}
+		rows = following
+	}
+	if err != nil {
+		return nil, err
 	}
 	// What else is in the outbox, or is no longer as it was minted, is read from it.
 	if queued, err = t.queuedAfter(kind, after); err != nil || held || queued != len(fresh) {
@@ -185,60 +214,108 @@ func (t *tx) queuedAfter(kind record.Kind, after int64) (int, error) {
 // mintRow turns the difference between a dirty row's document and its
 // before-image into writes of record, and stores the version they give.
 func (t *tx) mintRow(r *row) error {
-	_, _, err := t.minted(r)
+	m, err := t.mint()
+	if err != nil {
+		return err
+	}
+	_, _, err = t.minted(t.s.drawWriting(r, *m), m)
 	return err
 }
 
-// minted is mintRow. It returns what goes out, and how large its encoding is: 0
-// if there is nothing to send. A before-image that does not give the row's
-// version is damage: what differs from it is not what a program wrote.
-func (t *tx) minted(r *row) (o Outgoing, size int, err error) {
-	v, before, _, err := t.s.version(r)
+// writing is what a dirty row has to become.
+type writing struct {
+	row       *row
+	sanitised bool            // the document had text that is not UTF-8
+	next      *record.Version // nil: the document is again that of the row's version
+	encoded   []byte
+	id        record.VersionID
+	drawn     *drawn
+	acked     uint64
+	counter   uint64 // of the minter, afterwards
+	refused   error  // why it can not be minted
+	err       error
+}
+
+// drawWriting gives what minted stores. Like draw it touches neither the database
+// nor the row. m is a copy: its dots are given once writing.counter is stored. A
+// before-image that does not give the row's version is damage: what differs from
+// it is not what a program wrote.
+func (s *Store) drawWriting(r *row, m minter) *writing {
+	w := &writing{row: r, counter: m.counter}
+	v, before, _, err := s.version(r)
 	if err != nil {
-		return o, 0, err
-	}
-	m, err := t.mint()
-	if err != nil {
-		return o, 0, err
+		w.err = err
+		return w
 	}
 	d := r.document
-	if d.sanitise() {
+	w.sanitised = d.sanitise()
+	after, err := d.fields(r.kind)
+	if err != nil {
+		w.refused = err
+		return w
+	}
+	next := localWrite(r, v, before, after, &m)
+	if next == v {
+		return w
+	}
+	if w.encoded, w.refused = record.Encode(next); w.refused != nil {
+		return w
+	}
+	w.next, w.counter = next, m.counter
+	w.id = s.hash.VersionID(r.kind, r.id, w.encoded)
+	w.acked = v.Vector[m.replica]
+	if r.queued {
+		w.acked = r.acked
+	}
+	w.drawn, w.err = draw(r, next)
+	return w
+}
+
+// drawWritings draws rows one after the other, beside what the caller does.
+func (s *Store) drawWritings(rows []*row, m minter) <-chan *writing {
+	out := make(chan *writing, len(rows)) // so that it ends also if nobody receives any more
+	go func() {
+		for _, r := range rows {
+			w := s.drawWriting(r, m)
+			m.counter = w.counter
+			out <- w
+		}
+	}()
+	return out
+}
+
+// minted stores a writing. It returns what goes out, and how large its encoding
+// is: 0 if there is nothing to send.
+func (t *tx) minted(w *writing, m *minter) (o Outgoing, size int, err error) {
+	r := w.row
+	if w.err != nil {
+		return o, 0, w.err
+	}
+	if w.sanitised {
 		if err := t.problem("encoding", "a program wrote text that is not UTF-8; what was not was replaced", &r.id); err != nil {
 			return o, 0, err
 		}
 	}
-	after, err := d.fields(r.kind)
-	if err != nil {
-		return o, 0, t.unmintable(r, err)
+	if w.refused != nil {
+		return o, 0, t.unmintable(r, w.refused)
 	}
-	start := m.counter
-	next := localWrite(r, v, before, after, m)
-	if next == v {
-		m.counter = start
+	if w.next == nil {
 		return o, 0, t.clean(r)
 	}
-	encoded, err := record.Encode(next)
-	if err != nil {
-		m.counter = start
-		return o, 0, t.unmintable(r, err)
-	}
-	acked := v.Vector[m.replica]
-	if r.queued {
-		acked = r.acked
-	}
-	o = Outgoing{Kind: r.kind, ID: r.id, VersionID: t.s.hash.VersionID(r.kind, r.id, encoded), Version: next, Encoded: encoded, row: r.n}
-	if err := t.versioned(r, next, o.VersionID); err != nil {
+	m.counter = w.counter
+	o = Outgoing{Kind: r.kind, ID: r.id, VersionID: w.id, Version: w.next, Encoded: w.encoded, row: r.n}
+	if err := t.versionedAs(r, w.next, w.id, w.drawn); err != nil {
 		return o, 0, err
 	}
-	if err := t.queue(r, acked); err != nil {
+	if err := t.queue(r, w.acked); err != nil {
 		return o, 0, err
 	}
 	o.Order = t.order
 	if err := t.setMeta(metaLost+r.id.String(), nil); err != nil { // written anew: no edit of it is missed any more
 		return o, 0, err
 	}
-	_, err = t.reconsider(r, next)
-	return o, len(encoded), err
+	_, err = t.reconsider(r, w.next)
+	return o, len(w.encoded), err
 }
 
 // localWrite gives the version after the writes that lead from v, whose fields

@@ -47,23 +47,63 @@ func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
 	return errors.Join(t.phones(r, fresh, c.Digits), t.addRefs(r.n, chunksOf(fields)), t.text(r, c))
 }
 
+// drawn is a version as a row holds it.
+type drawn struct {
+	document
+	fields    []record.Field
+	state     []byte
+	conflicts int
+	deleted   bool
+	columns   *pim.Columns // nil: not needed as it seems
+}
+
+// draw gives what versioned will write. It touches neither the database nor the
+// row, so that another goroutine can do it beside a transaction.
+func draw(r *row, v *record.Version) (*drawn, error) {
+	d := &drawn{fields: shown(r.kind, v), deleted: v.Dead()}
+	var err error
+	if d.document, err = makeDocument(r.kind, d.fields); err != nil {
+		return nil, err
+	}
+	d.state = encodeState(v, d.fields)
+	d.conflicts = len(conflictKeys(r.kind, v, d.fields))
+	if r.n == 0 || !d.shows(r) {
+		d.column(r.kind)
+	}
+	return d, nil
+}
+
+// shows reports whether the row's document is this one already.
+func (d *drawn) shows(r *row) bool {
+	return d.doc == r.doc && d.par == r.par && d.deleted == r.deleted
+}
+
+func (d *drawn) column(kind record.Kind) pim.Columns {
+	if d.columns == nil {
+		c := pim.ColumnsOf(kind, d.fields)
+		d.columns = &c
+	}
+	return *d.columns
+}
+
 // versioned writes a version, whose id is next, as the state of a row, which is
 // clean afterwards.
 func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
-	fields := shown(r.kind, v)
-	d, err := makeDocument(r.kind, fields)
+	d, err := draw(r, v)
 	if err != nil {
 		return err
 	}
-	state := encodeState(v, fields)
-	conflicts := len(conflictKeys(r.kind, v, fields))
-	deleted := v.Dead()
-	trashed, err := t.trashedAt(r, deleted)
+	return t.versionedAs(r, v, next, d)
+}
+
+// versionedAs is versioned for who has drawn the version.
+func (t *tx) versionedAs(r *row, v *record.Version, next record.VersionID, d *drawn) error {
+	trashed, err := t.trashedAt(r, d.deleted)
 	if err != nil {
 		return err
 	}
 	fresh := r.n == 0
-	known := !fresh && d.doc == r.doc && d.par == r.par && deleted == r.deleted
+	known := !fresh && d.shows(r)
 	if known && !r.filled {
 		was, err := t.execCount("UPDATE stale SET columns = 0 WHERE n = ? AND columns = 1", r.n)
 		if err != nil {
@@ -74,14 +114,14 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 	var c pim.Columns
 	if known && bytes.Equal(d.raw, r.raw) && trashed == r.trashed {
 		// As after an import: no index has to be touched.
-		err = t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", next[:], state, conflicts, r.n)
-	} else if c = pim.ColumnsOf(r.kind, fields); fresh {
+		err = t.exec("UPDATE record SET vid = ?, state = ?, conflicts = ? WHERE n = ?", next[:], d.state, d.conflicts, r.n)
+	} else if c = d.column(r.kind); fresh {
 		r.n, err = t.insert(`INSERT INTO record (id, kind, deleted, doc, par, raw, vid, state, conflicts, trashed, title, sort, start_utc, end_utc, due_utc)
  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.id.String(), string(r.kind), deleted, d.doc, text(d.par), d.raw, next[:], state, conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due))
+			r.id.String(), string(r.kind), d.deleted, d.doc, text(d.par), d.raw, next[:], d.state, d.conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due))
 	} else {
 		err = t.exec(`UPDATE record SET deleted = ?, doc = ?, par = ?, raw = ?, vid = ?, state = ?, conflicts = ?, trashed = ?, title = ?, sort = ?, start_utc = ?, end_utc = ?, due_utc = ? WHERE n = ?`,
-			deleted, d.doc, text(d.par), d.raw, next[:], state, conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due), r.n)
+			d.deleted, d.doc, text(d.par), d.raw, next[:], d.state, d.conflicts, trashed, c.Title, c.SortKey, text(c.Start), text(c.End), text(c.Due), r.n)
 	}
 	if err != nil {
 		return fmt.Errorf("store version of record %s: %w", r.id, err)
@@ -94,7 +134,7 @@ func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
 			return err
 		}
 	}
-	r.document, r.deleted, r.trashed, r.state = d, deleted, trashed, state
+	r.document, r.deleted, r.trashed, r.state = d.document, d.deleted, trashed, d.state
 	r.dirty, r.before, r.keys, r.hold = false, nil, nil, holdNone
 	refs := v.Chunks()
 	if r.held != nil {

@@ -203,13 +203,13 @@ func TestFull(t *testing.T) {
 	if !errors.Is(err, ErrFull) {
 		t.Fatalf("after %d: %v", n, err)
 	}
-	_, err = s.Mint(t.Context(), record.Notes, 0, 500, 1<<20)
+	_, err = s.Mint(t.Context(), record.Notes, 0, 500, 1<<20, nil)
 	if err != nil && !errors.Is(err, ErrFull) {
 		t.Errorf("mint: %v", err)
 	}
 	verify(t, s)
 	limit(100000)
-	out, err := s.Mint(t.Context(), record.Notes, 0, 500, 1<<20)
+	out, err := s.Mint(t.Context(), record.Notes, 0, 500, 1<<20, nil)
 	must(t, err)
 	if len(out) != n {
 		t.Errorf("%d records went out, %d were stored", len(out), n)

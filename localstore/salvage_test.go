@@ -31,7 +31,7 @@ func worn(t *testing.T) (string, map[record.ID]Record) {
 	}
 	mint := func() {
 		for _, kind := range record.Kinds {
-			out, err := s.Mint(t.Context(), kind, 0, 1000, 1<<30)
+			out, err := s.Mint(t.Context(), kind, 0, 1000, 1<<30, nil)
 			must(t, err)
 			var refs []Ref
 			for _, o := range out[:len(out)/2] {

@@ -94,7 +94,7 @@ func (c *testCloud) push(t testing.TB, s *Store, kind record.Kind) int {
 	t.Helper()
 	after, sent := int64(0), 0
 	for {
-		out, err := s.Mint(t.Context(), kind, after, c.size(7), 1024*c.size(4))
+		out, err := s.Mint(t.Context(), kind, after, c.size(7), 1024*c.size(4), nil)
 		must(t, err)
 		if len(out) == 0 {
 			return sent
@@ -247,17 +247,17 @@ func TestTwoDevices(t *testing.T) {
 
 func TestMintNeedsClaim(t *testing.T) {
 	s := openTest(t, t.TempDir(), Options{})
-	if _, err := s.Mint(t.Context(), record.Contacts, 0, 1, 1); !errors.Is(err, ErrNotClaimed) {
+	if _, err := s.Mint(t.Context(), record.Contacts, 0, 1, 1, nil); !errors.Is(err, ErrNotClaimed) {
 		t.Errorf("mint: %v", err)
 	}
 	if _, err := s.Apply(t.Context(), record.Contacts, nil, nil); !errors.Is(err, ErrNotClaimed) {
 		t.Errorf("apply: %v", err)
 	}
 	claim(t, s)
-	_, err := s.Mint(t.Context(), record.Contacts, 0, 1, 1)
+	_, err := s.Mint(t.Context(), record.Contacts, 0, 1, 1, nil)
 	must(t, err)
 	s.EndSession()
-	if _, err := s.Mint(t.Context(), record.Contacts, 0, 1, 1); !errors.Is(err, ErrNotClaimed) {
+	if _, err := s.Mint(t.Context(), record.Contacts, 0, 1, 1, nil); !errors.Is(err, ErrNotClaimed) {
 		t.Errorf("mint after the session: %v", err)
 	}
 }
@@ -331,7 +331,7 @@ func TestAcknowledgementOfAReplacedVersion(t *testing.T) {
 	id := record.ID{1}
 	mint := func(text string) Ref {
 		must(t, s.Put(t.Context(), record.Notes, id, []record.Field{{Key: "A", Line: []byte("A:" + text)}}))
-		out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20)
+		out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil)
 		must(t, err)
 		if len(out) != 1 {
 			t.Fatalf("%d to be sent", len(out))
@@ -345,7 +345,7 @@ func TestAcknowledgementOfAReplacedVersion(t *testing.T) {
 		queued int
 	}{{first, 1}, {second, 0}} {
 		must(t, s.Acked(t.Context(), []Ref{want.acked}))
-		if out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20); err != nil || len(out) != want.queued {
+		if out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil); err != nil || len(out) != want.queued {
 			t.Errorf("%d to be sent, want %d: %v", len(out), want.queued, err)
 		}
 	}
@@ -360,7 +360,7 @@ func TestTooLargeVectorStaysHere(t *testing.T) {
 	must(t, a.write(t.Context(), false, func(x *tx) error { return x.exec("DELETE FROM peer") }))
 	setLine(t, a, record.ID{1}, "A", "A:2")
 	claim(t, a)
-	if out, err := a.Mint(t.Context(), record.Notes, 0, 10, 1<<20); !errors.Is(err, ErrVector) {
+	if out, err := a.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil); !errors.Is(err, ErrVector) {
 		t.Errorf("%d go out, %v", len(out), err)
 	}
 }

@@ -125,7 +125,7 @@ func TestTrashWaitsForTheAcknowledgement(t *testing.T) {
 	claim(t, s)
 	id := record.ID{1}
 	mint := func() []Ref {
-		out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20)
+		out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil)
 		must(t, err)
 		return []Ref{{id, out[0].VersionID}}
 	}

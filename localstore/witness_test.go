@@ -150,7 +150,7 @@ func TestWitnessAfterForkAndDamage(t *testing.T) {
 	c.settle(t, a, "a")
 	setLine(t, a, id, "FN", "FN:minted and never sent")
 	claim(t, a)
-	if out, err := a.Mint(t.Context(), record.Contacts, 0, 10, 1<<20); err != nil || len(out) != 1 {
+	if out, err := a.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil); err != nil || len(out) != 1 {
 		t.Fatalf("%d minted: %v", len(out), err)
 	}
 	must(t, a.Fork(t.Context(), ForkStale))
@@ -160,7 +160,7 @@ func TestWitnessAfterForkAndDamage(t *testing.T) {
 	}
 	setLine(t, a, id, "FN", "FN:minted, then damaged")
 	claim(t, a)
-	if out, err := a.Mint(t.Context(), record.Contacts, 0, 10, 1<<20); err != nil || len(out) != 1 {
+	if out, err := a.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil); err != nil || len(out) != 1 {
 		t.Fatalf("%d minted: %v", len(out), err)
 	}
 	must(t, a.write(t.Context(), false, func(t *tx) error {
