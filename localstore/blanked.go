@@ -168,10 +168,11 @@ func (t *tx) lossOf(r *row, before, after *record.Version) (int, error) {
 // fullest gives the values of the document of a living row that had most of them
 // within the window, the first of several; none if the history has no document.
 func (t *tx) fullest(r *row) (most []line, err error) {
-	if err := t.readPast(); err != nil {
+	past, err := t.pastDocuments(r)
+	if err != nil {
 		return nil, err
 	}
-	for _, n := range t.past[r.n] {
+	for _, n := range past {
 		rows, err := t.changes("WHERE n = ?", n)
 		if err != nil {
 			return nil, err
@@ -193,45 +194,34 @@ func (t *tx) fullest(r *row) (most []line, err error) {
 // errPastWindow ends the scan of the history.
 var errPastWindow = errors.New("before the window")
 
-// readPast finds the documents of the window, and when it is called again those
-// that this transaction has added. Running time tells where the window can not
-// begin before, whatever the clock said in between.
-func (t *tx) readPast() error {
+// pastDocuments gives the places in the history of a row's documents within the
+// window, oldest first. Running time tells where the window can not begin before,
+// whatever the clock said in between.
+func (t *tx) pastDocuments(r *row) (past []int64, err error) {
 	ran, err := t.metaInt(metaRan)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now := t.s.Now().UnixMilli()
-	fresh := map[int64][]int64{} // newest first
-	to := t.pastTo
 	err = t.each(func(scan func(...any) error) error {
-		var n, of, at, then int64
-		if err := scan(&n, &of, &at, &then); err != nil {
+		var n, at, then int64
+		if err := scan(&n, &at, &then); err != nil {
 			return err
 		}
 		if ran-then >= brakeWindowS {
 			return errPastWindow
 		}
-		to = max(to, n)
 		if max(now-at, at-now) < brakeWindowS*1000 {
-			fresh[of] = append(fresh[of], n)
+			past = append(past, n)
 		}
 		return nil
-	}, "SELECT n, record, at, ran FROM history WHERE n > ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC", t.pastTo)
+	}, "SELECT n, at, ran FROM history WHERE record = ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC", r.n)
 	if err != nil && !errors.Is(err, errPastWindow) {
-		return err
+		return nil, err
 	}
-	if t.past == nil {
-		t.past = make(map[int64][]int64, len(fresh))
+	slices.Reverse(past)
+	if len(past) > pastStates {
+		past = slices.Delete(past, 1, len(past)-pastStates+1)
 	}
-	for of, list := range fresh {
-		slices.Reverse(list)
-		list = append(t.past[of], list...)
-		if len(list) > pastStates {
-			list = slices.Delete(list, 1, len(list)-pastStates+1)
-		}
-		t.past[of] = list
-	}
-	t.pastTo = to
-	return nil
+	return past, nil
 }

@@ -208,17 +208,19 @@ func TestFullestOfManyStates(t *testing.T) {
 		must(t, err)
 		most, err := x.fullest(r)
 		must(t, err)
-		if n := len(x.past[r.n]); n != pastStates || len(most) != 5 || string(most[0].Line) != "FN:Name 0" {
-			t.Errorf("%d states, the fullest is %+v", n, most)
+		before, err := x.pastDocuments(r)
+		must(t, err)
+		if len(before) != pastStates || len(most) != 5 || string(most[0].Line) != "FN:Name 0" {
+			t.Errorf("%d states, the fullest is %+v", len(before), most)
 		}
 		other, err := x.rowByID(personID(1))
 		must(t, err)
 		for _, r := range []*row{other, r} { // what this transaction adds is seen, too
 			must(t, x.edited(r, nil, false))
 		}
-		last := x.pastTo
-		if _, err := x.fullest(r); err != nil || x.pastTo <= last || len(x.past[r.n]) != pastStates {
-			t.Errorf("up to %d after %d: %v", x.pastTo, last, err)
+		after, err := x.pastDocuments(r)
+		if last := pastStates - 1; err != nil || len(after) != pastStates || after[0] != before[0] || after[last] <= before[last] {
+			t.Errorf("%v after %v: %v", after, before, err)
 		}
 		return nil
 	}))

@@ -131,8 +131,6 @@ type tx struct {
 	uncounted bool                             // what was seen is to be counted again
 	changed   bool                             // something that the agent should look at
 	began     int64                            // last change of the history before this transaction; with Store.ownClock
-	past      map[int64][]int64                // places in the history of living documents within the brake's window, by row; see readPast
-	pastTo    int64                            // up to this place
 }
 
 // write runs fn in one transaction of the writer connection. The commit is
