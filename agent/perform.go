@@ -296,10 +296,13 @@ func (s *session) opened(items []syncproto.BatchItem) []opening {
 // openBeside is from how many items on a second goroutine is worth its start.
 const openBeside = 16
 
+// sealAhead is how many minted versions may wait to be sealed.
+const sealAhead = 64
+
 // mint gives what goes out, sealed. Sealing goes on beside the minting.
 func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	store := s.a.cfg.Store
-	made := make(chan localstore.Outgoing, a.RecordsMax) // as many as Mint may make: it never waits
+	made := make(chan localstore.Outgoing, sealAhead)
 	sealed := make(map[record.VersionID]seal.Sealed)
 	done := make(chan struct{})
 	go func() {

@@ -108,10 +108,11 @@ type DeviceSession struct {
 type deviceRequest struct {
 	kind  *deviceKind // of push, pull, fetch, range, aside
 	typ   Type
-	refs  []Ref // of a push
-	after Seq   // of a pull
-	left  int   // of a fetch: versions that were asked for and have not come
-	final bool  // of a prove: the session ends if nothing differs
+	refs  []Ref       // of a push
+	after Seq         // of a pull
+	want  *deviceWant // of a want
+	left  int         // of a fetch: versions that were asked for and have not come
+	final bool        // of a prove: the session ends if nothing differs
 	// sample says that a fetch or want only looks whether the cloud has what it says.
 	sample bool
 }

@@ -9,7 +9,8 @@ import (
 
 // How chunks are asked for and kept.
 const (
-	wantMax         = 16        // chunks asked for at once: what a cut can cost twice
+	wantMax         = 8         // chunks asked for in one want
+	wantsMax        = 2         // wants under way: the cloud need not wait for the next, and a cut costs no more chunks than they name
 	keepMax         = 8         // chunks stored in one commit
 	wantFirstMillis = 50        // before chunks that the cloud lacked are asked for again
 	wantMaxMillis   = 5 * 60000 // the longest time between two such questions
@@ -155,14 +156,19 @@ func (u *deviceUpload) stored(s *DeviceSession, ids []record.ChunkID) {
 // deviceDownload asks for the chunks that are missing here.
 type deviceDownload struct {
 	wanted  bool                    // the store may miss some that were not asked for
-	asking  bool                    // a want is under way
-	asked   map[record.ChunkID]bool // of the want under way: not yet stored
-	left    int                     // chunks that may still come for it
+	wants   []*deviceWant           // under way, in their order
 	absent  map[record.ChunkID]bool // the cloud did not give these when last asked
 	buffer  []*Chunk                // arrived, to be kept
-	ending  bool                    // the answer has ended; what is in the buffer is the rest of it
 	waiting bool                    // the want timer runs
 	tries   int
+}
+
+// deviceWant is a want under way. Wants are answered one after the other.
+type deviceWant struct {
+	asked map[record.ChunkID]bool // not yet stored
+	left  int                     // chunks that may still come for it
+	came  int                     // chunks of it in the buffer
+	ended bool                    // the answer has ended
 }
 
 // Absent counts the chunks that are missing here and that the cloud did not have
@@ -184,37 +190,44 @@ func (d *deviceDownload) retry() {
 }
 
 func (d *deviceDownload) done() bool {
-	if d.wanted || d.asking || len(d.buffer) > 0 {
+	if d.wanted || !d.idle() {
 		return false
 	}
 	return len(d.absent) == 0 || d.tries > wantOnceTries
 }
 
+// idle reports whether nothing is under way.
+func (d *deviceDownload) idle() bool { return len(d.wants) == 0 && len(d.buffer) == 0 }
+
 // plan takes the next step of the download.
 func (d *deviceDownload) plan(s *DeviceSession) {
+	ended := len(d.wants) > 0 && d.wants[0].ended
 	switch {
-	case len(d.buffer) >= keepMax, d.ending && len(d.buffer) > 0:
+	case len(d.buffer) >= keepMax, ended && d.wants[0].came > 0:
 		n := min(len(d.buffer), keepMax)
 		chunks := d.buffer[:n:n]
 		d.buffer = d.buffer[n:]
+		for _, w := range d.wants {
+			taken := min(n, w.came)
+			w.came, n = w.came-taken, n-taken
+		}
 		s.ask(StoreKeep{chunks})
-	case d.ending:
-		d.ending, d.asking, d.wanted = false, false, true
+	case ended:
 		if d.absent == nil {
 			d.absent = map[record.ChunkID]bool{}
 		}
-		maps.Copy(d.absent, d.asked)
-		d.asked = nil
+		maps.Copy(d.absent, d.wants[0].asked)
+		d.wants, d.wanted = d.wants[1:], true
 		s.do(DeviceStateChanged{s.live})
 	}
-	if s.busy || d.asking || s.sample.wanting || !s.room() {
+	if s.busy || len(d.wants) >= wantsMax || s.sample.wanting || !s.room() {
 		return
 	}
 	if d.wanted {
-		s.ask(StoreMissing{Max: len(d.absent) + wantMax})
+		s.ask(StoreMissing{Max: len(d.absent) + wantsMax*wantMax})
 		return
 	}
-	if len(d.absent) > 0 && !d.waiting {
+	if len(d.absent) > 0 && !d.waiting && d.idle() {
 		d.waiting = true
 		d.tries++
 		s.do(DeviceSetTimer{TimerWant, min(uint64(wantFirstMillis)<<min(d.tries, 16), wantMaxMillis)})
@@ -222,34 +235,62 @@ func (d *deviceDownload) plan(s *DeviceSession) {
 }
 
 func (d *deviceDownload) missing(s *DeviceSession, l LocalMissing) {
-	d.wanted = false
-	ids := slices.DeleteFunc(slices.Clone(l.IDs), func(id record.ChunkID) bool { return d.absent[id] })
-	ids = ids[:min(len(ids), wantMax, s.limits.Get(LimitHave))]
+	ids := slices.DeleteFunc(slices.Clone(l.IDs), func(id record.ChunkID) bool {
+		return d.absent[id] || slices.ContainsFunc(d.wants, func(w *deviceWant) bool { return w.asked[id] })
+	})
+	most := min(wantMax, s.limits.Get(LimitHave))
+	d.wanted = len(ids) > most
+	ids = ids[:min(len(ids), most)]
 	if len(l.IDs) == 0 {
 		d.absent = nil
 	}
 	if len(ids) == 0 {
 		return
 	}
-	d.asking, d.left, d.asked = true, len(ids), make(map[record.ChunkID]bool, len(ids))
+	w := &deviceWant{left: len(ids), asked: make(map[record.ChunkID]bool, len(ids))}
 	for _, id := range ids {
-		d.asked[id] = true
+		w.asked[id] = true
 	}
-	s.send(&Want{ID: s.request(&deviceRequest{typ: TypeWant}), Chunks: ids})
+	d.wants = append(d.wants, w)
+	s.send(&Want{ID: s.request(&deviceRequest{typ: TypeWant, want: w}), Chunks: ids})
+}
+
+// current is the want that is being answered, or nil.
+func (d *deviceDownload) current() *deviceWant {
+	for _, w := range d.wants {
+		if !w.ended {
+			return w
+		}
+	}
+	return nil
 }
 
 func (d *deviceDownload) arrived(s *DeviceSession, c *Chunk) {
-	if d.left--; !d.asking || d.ending || d.left < 0 {
+	w := d.current()
+	if w == nil || w.left == 0 {
 		s.fail(CodeOutOfOrder, "a chunk that nobody wanted")
 		return
 	}
+	w.left--
+	w.came++
 	d.buffer = append(d.buffer, c)
+}
+
+// end takes the end of the answer to a want.
+func (d *deviceDownload) end(s *DeviceSession, w *deviceWant) {
+	if w != d.current() {
+		s.fail(CodeOutOfOrder, "wants answered in another order")
+		return
+	}
+	w.ended = true
 }
 
 // kept takes what was stored of what arrived.
 func (d *deviceDownload) kept(s *DeviceSession, l LocalKept) {
 	for _, id := range l.IDs {
-		delete(d.asked, id)
+		for _, w := range d.wants {
+			delete(w.asked, id)
+		}
 		d.tries = 0
 	}
 	if l.Bad > 0 {

@@ -50,7 +50,7 @@ func (s *DeviceSession) answer(m Message) {
 		} else if r.sample {
 			s.sample.wanting = false
 		} else {
-			s.down.ending = true
+			s.down.end(s, r.want)
 		}
 	default:
 		s.fail(CodeOutOfOrder, m.Type().String())

@@ -65,7 +65,7 @@ func (p *deviceSample) begin() {
 func (p *deviceSample) plan(s *DeviceSession) bool {
 	switch p.phase {
 	case sampleIdle:
-		if !p.due || !s.up.done() || s.down.asking || len(s.down.buffer) > 0 {
+		if !p.due || !s.up.done() || !s.down.idle() {
 			return !p.due
 		}
 		p.due = false
@@ -113,7 +113,7 @@ func (p *deviceSample) ask(s *DeviceSession) {
 		p.waiting++
 		s.send(&Fetch{ID: s.request(&deviceRequest{kind: s.kind(q.Kind), typ: TypeFetch, left: len(q.Refs), sample: true}), Kind: q.Kind, Refs: q.Refs})
 	}
-	if len(p.pieces) > 0 && s.room() && !s.down.asking {
+	if len(p.pieces) > 0 && s.room() && len(s.down.wants) == 0 {
 		ids := p.pieces
 		p.pieces, p.wanting, p.left = nil, true, len(ids)
 		s.send(&Want{ID: s.request(&deviceRequest{typ: TypeWant, sample: true}), Chunks: ids})

@@ -422,7 +422,7 @@ func TestDeviceCountsChunksThatTheCloudLacks(t *testing.T) {
 		t.Error("counted before the cloud answered")
 	}
 	d.s.down.kept(d.s, LocalKept{IDs: ids[:1]})
-	d.s.down.ending = true
+	d.s.down.end(d.s, d.s.down.wants[0])
 	d.s.down.plan(d.s)
 	if n := d.s.Absent(); n != 1 {
 		t.Errorf("%d counted, want 1", n)
