@@ -271,30 +271,36 @@ type opening struct {
 	err error
 }
 
-// opened opens items, the halves of a large batch beside each other.
+// openBeside is from how many versions on a second goroutine is worth its start.
+const openBeside = 16
+
+// opened opens items.
 func (s *session) opened(items []syncproto.BatchItem) []opening {
 	out := make([]opening, len(items))
-	open := func(from, to int) {
-		for i := from; i < to; i++ {
-			out[i].Opened, out[i].err = s.a.keys.OpenVersion(seal.Sealed{Header: items[i].Header, Body: items[i].Body})
-		}
-	}
+	inHalves(len(items), openBeside, func(i int) {
+		out[i].Opened, out[i].err = s.a.keys.OpenVersion(seal.Sealed{Header: items[i].Header, Body: items[i].Body})
+	})
+	return out
+}
+
+// inHalves calls do for 0 to n-1, if n is at least many in two goroutines.
+func inHalves(n, many int, do func(i int)) {
 	half := 0
-	if len(items) >= openBeside {
-		half = len(items) / 2
+	if n >= many {
+		half = n / 2
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		open(0, half)
+		for i := range half {
+			do(i)
+		}
 	}()
-	open(half, len(items))
+	for i := half; i < n; i++ {
+		do(i)
+	}
 	<-done
-	return out
 }
-
-// openBeside is from how many items on a second goroutine is worth its start.
-const openBeside = 16
 
 // sealAhead is how many minted versions may wait to be sealed.
 const sealAhead = 64
@@ -385,32 +391,39 @@ func (s *session) cloudState(a syncproto.StoreCloud) error {
 	return store.SetCursor(s.local, a.State.Kind, localstore.Cursor{Epoch: epoch, Seq: uint64(a.Cursor)})
 }
 
-// load reads and seals chunks. A damaged one is left out and reported.
+// load gives chunks, sealed. A damaged one is left out and reported.
 func (s *session) load(a syncproto.StoreLoad) (syncproto.DeviceEvent, error) {
-	var r syncproto.LocalLoaded
-	err := s.a.cfg.Store.EachChunk(s.local, a.IDs, func(id record.ChunkID, plain []byte) error {
-		if plain == nil {
-			s.a.addProblem(Problem{Code: syncproto.ProblemBadChunk, Text: "a piece of a picture is damaged on this device"})
-			return nil
-		}
-		r.Chunks = append(r.Chunks, syncproto.LoadedChunk{ID: id, Sealed: s.a.keys.SealKnownChunk(id, plain)})
-		return nil
-	})
-	return r, err
+	chunks, bad, err := s.chunks.load(s.local, a.IDs)
+	if err != nil {
+		return nil, err
+	}
+	if bad > 0 {
+		s.a.addProblem(Problem{Code: syncproto.ProblemBadChunk, Text: "a piece of a picture is damaged on this device"})
+	}
+	if s.set == nil { // a Stepper has no work beside its steps
+		s.chunks.ahead(s.local, a.Next)
+	}
+	return syncproto.LocalLoaded{Chunks: chunks}, nil
 }
 
 // keep opens chunks and stores those that are what they say they are.
 func (s *session) keep(a syncproto.StoreKeep) (syncproto.DeviceEvent, error) {
 	var r syncproto.LocalKept
+	opened := make([]localstore.Chunk, len(a.Chunks))
+	inHalves(len(a.Chunks), 2, func(i int) {
+		c := a.Chunks[i]
+		if id, plain, err := s.a.keys.OpenChunk(seal.Sealed{Header: c.Header, Body: c.Body}); err == nil {
+			opened[i] = localstore.Chunk{ID: id, Data: plain}
+		}
+	})
 	var chunks []localstore.Chunk
-	for _, c := range a.Chunks {
-		id, plain, err := s.a.keys.OpenChunk(seal.Sealed{Header: c.Header, Body: c.Body})
-		if err != nil {
+	for _, c := range opened {
+		if c.Data == nil {
 			r.Bad++
 			continue
 		}
-		chunks = append(chunks, localstore.Chunk{ID: id, Data: plain})
-		r.IDs = append(r.IDs, id)
+		chunks = append(chunks, c)
+		r.IDs = append(r.IDs, c.ID)
 	}
 	if len(chunks) == 0 {
 		return r, nil

@@ -49,6 +49,8 @@ type session struct {
 	space      <-chan time.Time        // pieces of pictures wait for room; nil while there is some
 	missed     map[record.Kind]*missed // versions that the cloud had and lost, as this session found
 	lostPieces lostPieces              // pieces of pictures, alike
+	chunks     loader                  // gives those that go out
+	buffer     []byte                  // of the reader, for the next large message
 
 	end   ending
 	done  bool
@@ -67,6 +69,7 @@ func (a *Agent) session(ctx context.Context, what purpose) ending {
 	s := &session{
 		a: a, local: context.WithoutCancel(ctx), inbox: make(chan inbound, 4), outbox: make(chan [][]byte, 64),
 		broken: make(chan error, 1), timers: make(chan syncproto.DeviceTimerID, 4), armed: map[syncproto.DeviceTimerID]*time.Timer{},
+		chunks: loader{store: a.cfg.Store, keys: a.keys},
 	}
 	defer a.cfg.Store.EndSession()
 	began := time.Now()
@@ -106,6 +109,7 @@ func (s *session) run(ctx context.Context, what purpose) ending {
 	go func() { defer close(keeperDone); s.keeper.run(background, s.report) }()
 
 	s.loop(ctx)
+	s.chunks.wait()
 
 	cancel()
 	close(s.outbox)
@@ -382,12 +386,18 @@ func (s *session) closed(c syncproto.DeviceClose) {
 func (s *session) read(ctx context.Context) {
 	for {
 		// Waiting for a message is the keeper's; one that has begun must end.
-		b, err := s.conn.ReadPaced(ctx, ws.Pace{Grace: writeLeast, BytesPerSecond: slowestBytesPerSecond})
+		b, err := s.conn.ReadPaced(ctx, ws.Pace{
+			Grace: writeLeast, BytesPerSecond: slowestBytesPerSecond,
+			SmallBytes: smallBytes, Large: func() ([]byte, error) { return s.buffer, nil },
+		})
 		var in inbound
 		if err != nil {
 			in.err = err
 		} else {
 			in.m, in.err = syncproto.Decode(b)
+			if cap(b) > cap(s.buffer) && cap(b) <= bufferMost { // a message shares nothing with what it was read from
+				s.buffer = b
+			}
 		}
 		s.keeper.progress()
 		s.keeper.pause(true) // no pong is seen while nobody reads
@@ -402,6 +412,13 @@ func (s *session) read(ctx context.Context) {
 		}
 	}
 }
+
+// Messages above smallBytes are read into a buffer that is kept for the next one,
+// up to bufferMost.
+const (
+	smallBytes = 8 << 10
+	bufferMost = 128 << 10
+)
 
 // Slowest network on which a message still goes through, and what any gets.
 const (

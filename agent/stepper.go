@@ -23,7 +23,7 @@ const stepperOutboxMax = 4096
 // Step begins a session and says hello. The caller sees to it that the agent
 // has no other session. It returns an error of the store.
 func (a *Agent) Step(ctx context.Context, once bool) (*Stepper, error) {
-	s := &session{a: a, local: context.WithoutCancel(ctx), outbox: make(chan [][]byte, stepperOutboxMax)}
+	s := &session{a: a, local: context.WithoutCancel(ctx), outbox: make(chan [][]byte, stepperOutboxMax), chunks: loader{store: a.cfg.Store, keys: a.keys}}
 	st := &Stepper{s: s}
 	s.set = func(t syncproto.DeviceSetTimer) { st.timers = append(st.timers, t.Timer) }
 	what := toFollow

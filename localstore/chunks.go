@@ -106,11 +106,16 @@ func (c *session) chunkIDs(query string, args ...any) ([]record.ChunkID, error) 
 // Chunks that nothing refers to are ignored; a wrong one gives ErrChunk and
 // nothing is stored.
 func (s *Store) PutChunks(ctx context.Context, chunks []Chunk) error {
-	for i := range chunks {
-		if len(chunks[i].Data) > ChunkBytes || s.hash.ChunkID(chunks[i].Data) != chunks[i].ID {
-			return fmt.Errorf("put chunk %s: %w", chunks[i].ID, ErrChunk)
+	checked := make(chan error, 1) // beside the transaction, before it is committed
+	go func() {
+		for i := range chunks {
+			if len(chunks[i].Data) > ChunkBytes || s.hash.ChunkID(chunks[i].Data) != chunks[i].ID {
+				checked <- fmt.Errorf("chunk %s: %w", chunks[i].ID, ErrChunk)
+				return
+			}
 		}
-	}
+		checked <- nil
+	}()
 	err := s.write(ctx, false, func(t *tx) error {
 		for i := range chunks {
 			var n int64
@@ -128,7 +133,7 @@ func (s *Store) PutChunks(ctx context.Context, chunks []Chunk) error {
 				return err
 			}
 		}
-		return nil
+		return <-checked
 	})
 	if err != nil {
 		return fmt.Errorf("put chunks: %w", err)

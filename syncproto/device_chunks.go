@@ -77,7 +77,7 @@ func (u *deviceUpload) plan(s *DeviceSession) {
 		if n := min(window-len(u.flying), len(u.queue)); n > 0 {
 			ids := u.queue[:n:n]
 			u.queue = u.queue[n:]
-			s.ask(StoreLoad{ids})
+			s.ask(StoreLoad{IDs: ids, Next: slices.Clone(u.queue[:min(len(u.queue), window)])})
 		}
 		return
 	}

@@ -177,8 +177,9 @@ type (
 		After record.ChunkID
 		Max   int
 	}
-	// StoreLoad reads and seals chunks. Answered by LocalLoaded.
-	StoreLoad struct{ IDs []record.ChunkID }
+	// StoreLoad reads and seals chunks. Next are those that the device is likely to
+	// ask for afterwards. Answered by LocalLoaded.
+	StoreLoad struct{ IDs, Next []record.ChunkID }
 	// StoreChunksAcked notes that the cloud holds these chunks.
 	StoreChunksAcked struct{ IDs []record.ChunkID }
 	// StoreChunksLost notes that the cloud does not hold these chunks, as it said
