@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"sidekeep/localstore"
 	"sidekeep/localstore/rangeset"
@@ -302,24 +303,17 @@ func inHalves(n, many int, do func(i int)) {
 	<-done
 }
 
-// sealAhead is how many minted versions may wait to be sealed.
-const sealAhead = 64
-
-// mint gives what goes out, sealed. Sealing goes on beside the minting.
+// mint gives what goes out, sealed. Sealing goes on beside the minting, and what
+// is left of it then in two goroutines.
 func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	store := s.a.cfg.Store
-	made := make(chan localstore.Outgoing, sealAhead)
-	sealed := make(map[record.VersionID]seal.Sealed)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for o := range made {
-			sealed[o.VersionID] = s.sealed(&o)
-		}
-	}()
-	out, err := store.Mint(s.local, a.Kind, a.After, a.RecordsMax, a.BytesMax, func(o *localstore.Outgoing) { made <- *o })
+	made := make(chan *localstore.Outgoing, a.RecordsMax) // as many as Mint may make: it never waits
+	done := make(chan map[record.VersionID]seal.Sealed)
+	go func() { done <- s.sealAll(made) }()
+	out, err := store.Mint(s.local, a.Kind, a.After, a.RecordsMax, a.BytesMax, func(o *localstore.Outgoing) { made <- o })
 	close(made)
-	<-done
+	sealed := s.sealAll(made)
+	maps.Copy(sealed, <-done)
 	if err != nil {
 		return nil, err
 	}
@@ -334,6 +328,14 @@ func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	}
 	r.Own, err = store.Digest(s.local, a.Kind)
 	return r, err
+}
+
+func (s *session) sealAll(made <-chan *localstore.Outgoing) map[record.VersionID]seal.Sealed {
+	sealed := make(map[record.VersionID]seal.Sealed)
+	for o := range made {
+		sealed[o.VersionID] = s.sealed(o)
+	}
+	return sealed
 }
 
 func (s *session) sealed(o *localstore.Outgoing) seal.Sealed {

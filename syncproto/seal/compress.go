@@ -46,13 +46,15 @@ func dictionaryOf(kind record.Kind) uint64 {
 	return dictNotes
 }
 
-// idleEncoder holds the encoder that worked last. An encoder takes some
-// megabytes, so only one works at a time and one at most is kept: a sync goes
-// kind by kind, and garbage collection takes an idle one away.
+// idleEncoders holds the encoders that worked last. An encoder takes a megabyte,
+// so at most encodersMax work at a time: a sync goes kind by kind, and garbage
+// collection takes idle ones away.
 var (
-	encoding    sync.Mutex
-	idleEncoder sync.Pool // of *encoder
+	encoding     = make(chan struct{}, encodersMax)
+	idleEncoders sync.Pool // of *encoder
 )
+
+const encodersMax = 2
 
 // encoder is a zstd encoder bound to one dictionary.
 type encoder struct {
@@ -75,14 +77,14 @@ const frameMagic = "\x28\xb5\x2f\xfd"
 // where that is not longer.
 func compress(kind record.Kind, encoded []byte) (payload []byte, dictionary uint64) {
 	dictionary = dictionaryOf(kind)
-	encoding.Lock()
-	defer encoding.Unlock()
-	enc, _ := idleEncoder.Get().(*encoder)
+	encoding <- struct{}{}
+	defer func() { <-encoding }()
+	enc, _ := idleEncoders.Get().(*encoder)
 	if enc == nil || enc.dictionary != dictionary {
 		enc = newEncoder(dictionary)
 	}
 	payload = enc.EncodeAll(encoded, make([]byte, 0, len(encoded)/2+64))[len(frameMagic):]
-	idleEncoder.Put(enc)
+	idleEncoders.Put(enc)
 	if len(payload) >= len(encoded) {
 		return encoded, dictNone
 	}
