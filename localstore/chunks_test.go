@@ -127,6 +127,7 @@ func TestMigrateFormat5(t *testing.T) {
 	s := openTest(t, dir, Options{})
 	verify(t, s)
 	wantShell(t, dir, "SELECT value FROM meta WHERE key = 'format'", fmt.Sprint(formatVersion))
+	wantShell(t, dir, "SELECT count(*) FROM sqlite_schema WHERE name = 'history_documents'", "1") // of format 7
 	claim(t, s)
 	for epoch, want := range []int{1, 3} { // 5 is the one it knows
 		must(t, s.ResetEpoch(t.Context(), Epoch{byte(5 + epoch)}))

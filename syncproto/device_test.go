@@ -433,6 +433,60 @@ func TestDeviceCountsChunksThatTheCloudLacks(t *testing.T) {
 	}
 }
 
+// The cloud need not wait for the next want, and each answer counts for its own.
+func TestDeviceHasTwoWantsUnderWay(t *testing.T) {
+	ids := make([]record.ChunkID, 20)
+	for i := range ids {
+		ids[i][0] = byte(i + 1)
+	}
+	begin := func() *deviceUnderTest {
+		d, _ := liveDevice(t, testDeviceConfig(t))
+		d.s.down.retry()
+		d.want(DeviceChanged{}, "StoreMint")
+		d.want(LocalMinted{Kind: record.Contacts, Own: sum(record.VersionID{15: 4})}, "StoreMissing")
+		d.want(LocalMissing{IDs: ids[:16]}, "send want, StoreMissing")
+		d.want(LocalMissing{IDs: ids[:16]}, "send want, StoreOffer")
+		d.want(LocalOffered{}, "")
+		return d
+	}
+	chunk := DeviceReceived{&Chunk{Header: []byte{1}, Body: []byte{1}}}
+
+	d := begin()
+	second := d.s.lastID
+	for range 6 { // two are not there
+		d.want(chunk, "")
+	}
+	d.want(DeviceReceived{&Absent{ID: second - 1, Chunks: ids[6:8]}}, "StoreKeep")
+	d.want(LocalKept{IDs: ids[:6]}, "StoreMissing")
+	if d.s.Absent() != 2 {
+		t.Errorf("%d counted as absent, want 2", d.s.Absent())
+	}
+	d.want(LocalMissing{IDs: ids[6:]}, "send want") // a third, while the second is answered
+	for range 7 {
+		d.want(chunk, "")
+	}
+	d.want(chunk, "StoreKeep")
+	d.want(LocalKept{IDs: ids[8:16]}, "")
+	d.want(DeviceReceived{&Absent{ID: second}}, "StoreMissing")
+	d.want(LocalMissing{IDs: append(ids[6:8:8], ids[16:]...)}, "") // all of them asked for, or absent
+	for range 4 {
+		d.want(chunk, "")
+	}
+	d.want(DeviceReceived{&Absent{ID: second + 1}}, "StoreKeep")
+	d.want(LocalKept{IDs: ids[16:]}, "StoreMissing")
+	d.want(LocalMissing{IDs: ids[6:8]}, "DeviceSetTimer")
+
+	d = begin()
+	d.want(DeviceReceived{&Absent{ID: d.s.lastID, Chunks: ids[8:16]}}, fmt.Sprintf("close %d %v", RetryBackoff, &Error{Code: CodeOutOfOrder, Detail: "wants answered in another order"}))
+	d = begin()
+	for range 7 {
+		d.want(chunk, "")
+	}
+	d.want(chunk, "StoreKeep")
+	d.want(LocalKept{IDs: ids[:8]}, "")
+	d.want(chunk, fmt.Sprintf("close %d %v", RetryBackoff, &Error{Code: CodeOutOfOrder, Detail: "a chunk that nobody wanted"}))
+}
+
 func TestDeviceSendsNoStoredChunkTwice(t *testing.T) {
 	d, _ := liveDevice(t, testDeviceConfig(t))
 	ids := []record.ChunkID{{1}, {2}, {3}}
