@@ -191,6 +191,8 @@ func (t *tx) fullest(r *row) (most []line, err error) {
 	return most, nil
 }
 
+const pastQuery = "SELECT n, at, ran FROM history WHERE record = ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC"
+
 // errPastWindow ends the scan of the history.
 var errPastWindow = errors.New("before the window")
 
@@ -215,7 +217,7 @@ func (t *tx) pastDocuments(r *row) (past []int64, err error) {
 			past = append(past, n)
 		}
 		return nil
-	}, "SELECT n, at, ran FROM history WHERE record = ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC", r.n)
+	}, pastQuery, r.n)
 	if err != nil && !errors.Is(err, errPastWindow) {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -212,6 +213,11 @@ func TestFullestOfManyStates(t *testing.T) {
 		must(t, err)
 		if len(before) != pastStates || len(most) != 5 || string(most[0].Line) != "FN:Name 0" {
 			t.Errorf("%d states, the fullest is %+v", len(before), most)
+		}
+		var plan string // an account that came today has a long history
+		_, err = x.one([]any{new(int), new(int), new(int), &plan}, "EXPLAIN QUERY PLAN "+pastQuery, r.n)
+		if must(t, err); !strings.Contains(plan, "history_documents") {
+			t.Errorf("the documents are looked for by %q", plan)
 		}
 		other, err := x.rowByID(personID(1))
 		must(t, err)
