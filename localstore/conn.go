@@ -18,7 +18,7 @@ import (
 const (
 	pageBytes       = 2048
 	busyTimeoutMs   = 10_000
-	cacheKiB        = 2048    // of the writer
+	cacheKiB        = 1024    // of the writer
 	readerCacheKiB  = 256     // of each reader: what it has read is stale after the next commit
 	walBytesKept    = 4 << 20 // journal_size_limit
 	walPagesAuto    = 1000    // wal_autocheckpoint
