@@ -35,6 +35,10 @@ func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, curs
 			return err
 		}
 		drawing := drawFresh(kind, in, known)
+		defer func() {
+			for range drawing { // until it has ended
+			}
+		}()
 		for i := range in {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -94,12 +98,13 @@ func (t *tx) knownOf(in []Incoming) (map[record.ID]bool, error) {
 // drawFresh draws, beside what the caller does, the versions of records that are
 // not known: one answer for each of in, and of those nil that need no drawing.
 func drawFresh(kind record.Kind, in []Incoming, known map[record.ID]bool) <-chan *drawing {
-	out := make(chan *drawing, len(in)) // so that it ends also if nobody receives any more
-	fresh := make([]bool, len(in))      // the caller goes on with known
+	out := make(chan *drawing, len(in))
+	fresh := make([]bool, len(in)) // the caller goes on with known
 	for i := range in {
 		fresh[i] = kind != record.Witness && !known[in[i].ID]
 	}
 	go func() {
+		defer close(out)
 		for i := range in {
 			if !fresh[i] {
 				out <- nil

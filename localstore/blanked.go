@@ -168,7 +168,7 @@ func (t *tx) lossOf(r *row, before, after *record.Version) (int, error) {
 // fullest gives the values of the document of a living row that had most of them
 // within the window, the first of several; none if the history has no document.
 func (t *tx) fullest(r *row) (most []line, err error) {
-	past, err := t.pastDocuments(r)
+	past, err := t.pastDocuments(r.n)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,17 @@ func (t *tx) fullest(r *row) (most []line, err error) {
 	return most, nil
 }
 
-const pastQuery = "SELECT n, at, ran FROM history WHERE record = ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC"
+// recent says where the history has documents of living records within the window,
+// by row and oldest first. It is kept from one transaction to the next, for the
+// day on which an account came has a long history, and read anew once a day of
+// running time. A transaction that is rolled back takes it with it.
+type recent struct {
+	of    map[int64][]pastPlace
+	to    int64 // looked at up to here
+	began int64 // running time when it was read
+}
+
+type pastPlace struct{ n, at, ran int64 }
 
 // errPastWindow ends the scan of the history.
 var errPastWindow = errors.New("before the window")
@@ -199,31 +209,59 @@ var errPastWindow = errors.New("before the window")
 // pastDocuments gives the places in the history of a row's documents within the
 // window, oldest first. Running time tells where the window can not begin before,
 // whatever the clock said in between.
-func (t *tx) pastDocuments(r *row) (past []int64, err error) {
+func (t *tx) pastDocuments(row int64) (places []int64, err error) {
 	ran, err := t.metaInt(metaRan)
 	if err != nil {
 		return nil, err
 	}
-	now := t.s.Now().UnixMilli()
-	err = t.each(func(scan func(...any) error) error {
-		var n, at, then int64
-		if err := scan(&n, &at, &then); err != nil {
-			return err
-		}
-		if ran-then >= brakeWindowS {
-			return errPastWindow
-		}
-		if max(now-at, at-now) < brakeWindowS*1000 {
-			past = append(past, n)
-		}
-		return nil
-	}, pastQuery, r.n)
-	if err != nil && !errors.Is(err, errPastWindow) {
+	if err := t.readPast(ran); err != nil {
 		return nil, err
 	}
-	slices.Reverse(past)
-	if len(past) > pastStates {
-		past = slices.Delete(past, 1, len(past)-pastStates+1)
+	now, all := t.s.Now().UnixMilli(), t.s.recent.of[row]
+	for i := len(all) - 1; i >= 0 && ran-all[i].ran < brakeWindowS; i-- {
+		if at := all[i].at; max(now-at, at-now) < brakeWindowS*1000 {
+			places = append(places, all[i].n)
+		}
 	}
-	return past, nil
+	slices.Reverse(places)
+	if len(places) > pastStates {
+		places = slices.Delete(places, 1, len(places)-pastStates+1)
+	}
+	return places, nil
+}
+
+// readPast adds what was added to the history since it was last called. The first
+// time it reads the window, newest first, and not what is before.
+func (t *tx) readPast(ran int64) error {
+	p := &t.s.recent
+	last, err := t.count("SELECT coalesce(max(n), 0) FROM history")
+	if err != nil {
+		return err
+	}
+	if p.of == nil || ran < p.began || ran-p.began >= brakeWindowS || int64(last) < p.to { // the last: a program emptied the history
+		*p = recent{of: map[int64][]pastPlace{}, began: ran}
+	}
+	fresh, to := map[int64][]pastPlace{}, p.to // newest first
+	err = t.each(func(scan func(...any) error) error {
+		var of int64
+		var at pastPlace
+		if err := scan(&at.n, &of, &at.at, &at.ran); err != nil {
+			return err
+		}
+		if ran-at.ran >= brakeWindowS {
+			return errPastWindow
+		}
+		to = max(to, at.n)
+		fresh[of] = append(fresh[of], at)
+		return nil
+	}, "SELECT n, record, at, ran FROM history WHERE n > ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC", p.to)
+	if err != nil && !errors.Is(err, errPastWindow) {
+		return err
+	}
+	for of, list := range fresh {
+		slices.Reverse(list)
+		p.of[of] = append(p.of[of], list...)
+	}
+	p.to = to
+	return nil
 }

@@ -1,8 +1,9 @@
 package localstore
 
 import (
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -209,25 +210,81 @@ func TestFullestOfManyStates(t *testing.T) {
 		must(t, err)
 		most, err := x.fullest(r)
 		must(t, err)
-		before, err := x.pastDocuments(r)
+		before, err := x.pastDocuments(r.n)
 		must(t, err)
 		if len(before) != pastStates || len(most) != 5 || string(most[0].Line) != "FN:Name 0" {
 			t.Errorf("%d states, the fullest is %+v", len(before), most)
-		}
-		var plan string // an account that came today has a long history
-		_, err = x.one([]any{new(int), new(int), new(int), &plan}, "EXPLAIN QUERY PLAN "+pastQuery, r.n)
-		if must(t, err); !strings.Contains(plan, "history_documents") {
-			t.Errorf("the documents are looked for by %q", plan)
 		}
 		other, err := x.rowByID(personID(1))
 		must(t, err)
 		for _, r := range []*row{other, r} { // what this transaction adds is seen, too
 			must(t, x.edited(r, nil, false))
 		}
-		after, err := x.pastDocuments(r)
+		after, err := x.pastDocuments(r.n)
 		if last := pastStates - 1; err != nil || len(after) != pastStates || after[0] != before[0] || after[last] <= before[last] {
 			t.Errorf("%v after %v: %v", after, before, err)
 		}
 		return nil
 	}))
+}
+
+// What is remembered of the history is what the history says, after edits of this
+// program and of others, a transaction that came to nothing, a history that was
+// emptied, and a day.
+func TestRecentHistoryIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	_, s := persons(t, dir, 3, Options{})
+	check := func(what string, least int) {
+		t.Helper()
+		must(t, s.write(t.Context(), false, func(x *tx) error {
+			all := func() (lists [][]int64) {
+				for i := range 3 {
+					r, err := x.rowByID(personID(i))
+					must(t, err)
+					list, err := x.pastDocuments(r.n)
+					must(t, err)
+					lists = append(lists, list)
+				}
+				return lists
+			}
+			remembered := all()
+			s.recent = recent{}
+			n := 0
+			for i, list := range all() {
+				if n += len(list); !slices.Equal(list, remembered[i]) {
+					t.Errorf("%s: record %d: %v remembered, %v there", what, i, remembered[i], list)
+				}
+			}
+			if n < least {
+				t.Errorf("%s: %d documents", what, n)
+			}
+			return nil
+		}))
+	}
+	check("nothing yet", 0)
+	setLine(t, s, personID(0), "FN", "FN:x")
+	setLine(t, s, personID(1), "FN", "FN:x")
+	check("two edits", 2)
+	wantShell(t, dir, "UPDATE contacts SET note = 'of a program'", "")
+	check("those of a program", 5)
+	stop := errors.New("stop")
+	if err := s.write(t.Context(), false, func(x *tx) error {
+		r, err := x.rowByID(personID(2))
+		must(t, err)
+		must(t, x.edited(r, nil, false))
+		_, err = x.pastDocuments(r.n)
+		must(t, err)
+		return stop
+	}); !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	setLine(t, s, personID(1), "FN", "FN:y") // in its place
+	check("one that was taken back, and another", 6)
+	wantShell(t, dir, "DELETE FROM history", "")
+	setLine(t, s, personID(0), "FN", "FN:z")
+	check("emptied", 1)
+	must(t, s.Ran(t.Context(), 25*time.Hour))
+	check("a day later", 0)
+	setLine(t, s, personID(2), "FN", "FN:z")
+	check("and an edit", 1)
 }

@@ -117,26 +117,34 @@ func (s *Store) PutChunks(ctx context.Context, chunks []Chunk) error {
 		checked <- nil
 	}()
 	err := s.write(ctx, false, func(t *tx) error {
-		for i := range chunks {
-			var n int64
-			found, err := t.one([]any{&n}, "SELECT n FROM chunk WHERE id = ?", chunks[i].ID[:])
-			if err != nil {
-				return err
-			}
-			if !found {
-				continue
-			}
-			if err := t.putChunk(n, chunks[i].Data); err != nil {
-				return err
-			}
-			if err := t.exec("UPDATE chunk SET sent = 1 WHERE n = ?", n); err != nil { // it came from there
-				return err
-			}
+		err := t.putChunks(chunks)
+		if bad := <-checked; bad != nil {
+			return bad
 		}
-		return <-checked
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("put chunks: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) putChunks(chunks []Chunk) error {
+	for i := range chunks {
+		var n int64
+		found, err := t.one([]any{&n}, "SELECT n FROM chunk WHERE id = ?", chunks[i].ID[:])
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if err := t.putChunk(n, chunks[i].Data); err != nil {
+			return err
+		}
+		if err := t.exec("UPDATE chunk SET sent = 1 WHERE n = ?", n); err != nil { // it came from there
+			return err
+		}
 	}
 	return nil
 }

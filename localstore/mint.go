@@ -148,41 +148,26 @@ func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRe
 	if err != nil {
 		return nil, err
 	}
-	last, left := int64(0), maxRecords-queued
-	read := func() ([]*row, error) {
+	size, held := 0, false
+	for last, left := int64(0), maxRecords-queued; left > 0 && size <= maxBytes; {
 		// The plus keeps it from the index on kind, which would sort all of them for each page.
 		rows, err := t.rowsOf("WHERE +d.kind = ? AND d.n > ? AND "+mintable+" ORDER BY d.n LIMIT ?", string(kind), last, min(mintPage, left))
-		if len(rows) > 0 {
-			last, left = rows[len(rows)-1].n, left-len(rows)
+		if err != nil {
+			return nil, err
 		}
-		return rows, err
-	}
-	size, held := 0, false
-	rows, err := read()
-	for len(rows) > 0 && err == nil && size <= maxBytes {
-		hold := slices.ContainsFunc(rows, func(r *row) bool { return r.held != nil })
-		held = held || hold
-		var drawing <-chan *writing
-		var following []*row
-		if !hold { // what is held may draw dots of its own when it is minted
-			drawing = t.s.drawWritings(rows, *m)
-			if left > 0 && len(rows) == mintPage {
-				following, err = read() // beside the drawing
-			}
+		if len(rows) == 0 {
+			break
 		}
+		last, left = rows[len(rows)-1].n, left-len(rows)
+		next, stop := t.drawings(rows, m, maxBytes-size)
 		for i := 0; i < len(rows) && size <= maxBytes && err == nil; i++ {
 			if err = ctx.Err(); err != nil {
 				break
 			}
-			var w *writing
-			if hold {
-				w = t.s.drawWriting(rows[i], *m)
-			} else {
-				w = <-drawing
-			}
-			var n int
+			held = held || rows[i].held != nil
 			var o Outgoing
-			o, n, err = t.minted(w, m)
+			var n int
+			o, n, err = t.minted(next(), m)
 			size += n
 			if n > 0 && err == nil {
 				fresh = append(fresh, o)
@@ -191,13 +176,10 @@ func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRe
 				}
 			}
 		}
-		if hold && err == nil && left > 0 {
-			following, err = read()
+		stop()
+		if err != nil {
+			return nil, err
 		}
-		rows = following
-	}
-	if err != nil {
-		return nil, err
 	}
 	// What else is in the outbox, or is no longer as it was minted, is read from it.
 	if queued, err = t.queuedAfter(kind, after); err != nil || held || queued != len(fresh) {
@@ -271,17 +253,45 @@ func (s *Store) drawWriting(r *row, m minter) *writing {
 	return w
 }
 
-// drawWritings draws rows one after the other, beside what the caller does.
-func (s *Store) drawWritings(rows []*row, m minter) <-chan *writing {
-	out := make(chan *writing, len(rows)) // so that it ends also if nobody receives any more
-	go func() {
+// drawings draws rows beside what the caller does, in their order, until the
+// encodings are more than room. next gives one after the other; the caller calls
+// it no more once it has had more than room, and stop at last. Where minting what
+// is held may draw dots of its own, each row is drawn by next.
+func (t *tx) drawings(rows []*row, m *minter, room int) (next func() *writing, stop func()) {
+	if slices.ContainsFunc(rows, func(r *row) bool { return r.held != nil }) {
+		i := 0
+		return func() *writing { i++; return t.s.drawWriting(rows[i-1], *m) }, func() {}
+	}
+	out, ended := make(chan *writing, len(rows)), make(chan struct{})
+	go func(m minter) {
+		defer close(out)
 		for _, r := range rows {
-			w := s.drawWriting(r, m)
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			w := t.s.drawWriting(r, m)
 			m.counter = w.counter
 			out <- w
+			if room -= w.size(); room < 0 {
+				return
+			}
 		}
-	}()
-	return out
+	}(*m)
+	return func() *writing { return <-out }, func() {
+		close(ended)
+		for range out { // until it has ended
+		}
+	}
+}
+
+// size is how large what goes out is: 0 if nothing does.
+func (w *writing) size() int {
+	if w.next == nil {
+		return 0
+	}
+	return len(w.encoded)
 }
 
 // minted stores a writing. It returns what goes out, and how large its encoding
@@ -315,7 +325,7 @@ func (t *tx) minted(w *writing, m *minter) (o Outgoing, size int, err error) {
 		return o, 0, err
 	}
 	_, err = t.reconsider(r, w.next)
-	return o, len(w.encoded), err
+	return o, w.size(), err
 }
 
 // localWrite gives the version after the writes that lead from v, whose fields

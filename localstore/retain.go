@@ -276,6 +276,7 @@ func (c *session) historyChunks(n int64) ([]record.ChunkID, error) {
 // restartHistory puts the marks of the history right after its table, those
 // marks or its triggers were lost. What records were meanwhile is not known.
 func (t *tx) restartHistory(lost, unseen bool) error {
+	t.s.recent = recent{}
 	now := t.s.Now().UnixMilli()
 	if lost {
 		return errors.Join(t.setMeta(metaHistoryN, 0), t.setMeta(metaHistoryAt, now))

@@ -106,7 +106,9 @@ func (c *session) rowsOf(where string, args ...any) ([]*row, error) {
 	var rows []*row
 	err := c.each(func(scan func(...any) error) error {
 		r, err := scanRow(scan)
-		rows = append(rows, r)
+		if err == nil {
+			rows = append(rows, r)
+		}
 		return err
 	}, "SELECT "+rowColumns+" "+where, args...)
 	return rows, err

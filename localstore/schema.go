@@ -20,7 +20,6 @@ var lastFiles = [...]string{
 	4: "sql/010_imported_guards.sql",
 	5: "sql/011_witness.sql",
 	6: "sql/012_offered_again.sql",
-	7: "sql/013_history_documents.sql",
 }
 
 // formatVersion is the format that this program writes. It only goes up.

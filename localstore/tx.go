@@ -178,6 +178,7 @@ func (s *Store) write(ctx context.Context, lazy bool, fn func(*tx) error) (err e
 }
 
 func (s *Store) rollback() {
+	s.recent = recent{}
 	// An error that ended the transaction by itself makes this fail, which is fine.
 	_ = s.writer.exec("ROLLBACK")
 }
@@ -281,6 +282,7 @@ func (t *tx) begin() error {
 	if !t.s.ownClock {
 		return nil
 	}
+	t.s.recent = recent{} // finish writes other times
 	made, err := t.count("SELECT count(*) FROM sqlite_schema WHERE name = 'history'")
 	if err != nil || made == 0 { // it is made in this transaction
 		return err
