@@ -328,13 +328,18 @@ func (t *tx) carry(r *row, next []record.Field) error {
 	if sameFields(own, merged) {
 		return nil
 	}
-	err = t.edited(r, merged, r.deleted)
-	var limit *record.LimitError
-	if errors.As(err, &limit) { // found before anything is written: the edit stays as it is
-		return nil
+	d, err := makeDocument(r.kind, merged)
+	if err != nil {
+		return err
 	}
-	return err
+	if len(d.doc)+len(d.par) > documentMost && len(d.doc) > len(r.doc) {
+		return nil // the guard of the schema would end the transaction: the edit stays as it is
+	}
+	return t.written(r, merged, r.deleted)
 }
+
+// documentMost is how large a document the guards of the schema let grow, in bytes.
+const documentMost = 230_000
 
 // carried gives next with the edits that lead from before to own.
 func carried(before, own, next []record.Field) []record.Field {

@@ -173,7 +173,7 @@ func (t *tx) fullest(r *row) (most []line, err error) {
 		return nil, err
 	}
 	for _, n := range past {
-		rows, err := t.changes("WHERE n = ?", n)
+		rows, err := t.changes("WHERE n = ? AND record = ?", n, r.n)
 		if err != nil {
 			return nil, err
 		}
@@ -194,14 +194,27 @@ func (t *tx) fullest(r *row) (most []line, err error) {
 // recent says where the history has documents of living records within the window,
 // by row and oldest first. It is kept from one transaction to the next, for the
 // day on which an account came has a long history, and read anew once a day of
-// running time. A transaction that is rolled back takes it with it.
+// running time. A transaction that is rolled back takes it with it. Numbers of
+// changes are given again after the last of them were removed: the change that it
+// ends with must still be there.
 type recent struct {
 	of    map[int64][]pastPlace
-	to    int64 // looked at up to here
-	began int64 // running time when it was read
+	to    change // looked at up to here
+	began int64  // running time when it was read
 }
 
 type pastPlace struct{ n, at, ran int64 }
+
+type change struct {
+	pastPlace
+	record int64
+}
+
+// changeAt gives the first change of the history that where selects, or none.
+func (t *tx) changeAt(where string, args ...any) (c change, err error) {
+	_, err = t.one([]any{&c.n, &c.record, &c.at, &c.ran}, "SELECT n, record, at, ran FROM history "+where, args...)
+	return c, err
+}
 
 // errPastWindow ends the scan of the history.
 var errPastWindow = errors.New("before the window")
@@ -234,14 +247,22 @@ func (t *tx) pastDocuments(row int64) (places []int64, err error) {
 // time it reads the window, newest first, and not what is before.
 func (t *tx) readPast(ran int64) error {
 	p := &t.s.recent
-	last, err := t.count("SELECT coalesce(max(n), 0) FROM history")
+	at, err := t.changeAt("WHERE n = ?", p.to.n)
 	if err != nil {
 		return err
 	}
-	if p.of == nil || ran < p.began || ran-p.began >= brakeWindowS || int64(last) < p.to { // the last: a program emptied the history
+	if p.of == nil || ran < p.began || ran-p.began >= brakeWindowS || at != p.to {
 		*p = recent{of: map[int64][]pastPlace{}, began: ran}
 	}
-	fresh, to := map[int64][]pastPlace{}, p.to // newest first
+	// The last change may yet get a document, of a statement that goes on.
+	to, err := t.changeAt("WHERE n < (SELECT max(n) FROM history) ORDER BY n DESC LIMIT 1")
+	if err != nil {
+		return err
+	}
+	if to.n < p.to.n {
+		to = p.to
+	}
+	fresh := map[int64][]pastPlace{} // newest first
 	err = t.each(func(scan func(...any) error) error {
 		var of int64
 		var at pastPlace
@@ -251,10 +272,12 @@ func (t *tx) readPast(ran int64) error {
 		if ran-at.ran >= brakeWindowS {
 			return errPastWindow
 		}
-		to = max(to, at.n)
+		if at.n > to.n {
+			to = change{at, of}
+		}
 		fresh[of] = append(fresh[of], at)
 		return nil
-	}, "SELECT n, record, at, ran FROM history WHERE n > ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC", p.to)
+	}, "SELECT n, record, at, ran FROM history WHERE n > ? AND was = 0 AND doc IS NOT NULL ORDER BY n DESC", p.to.n)
 	if err != nil && !errors.Is(err, errPastWindow) {
 		return err
 	}

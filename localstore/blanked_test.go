@@ -283,6 +283,11 @@ func TestRecentHistoryIsRemembered(t *testing.T) {
 	wantShell(t, dir, "DELETE FROM history", "")
 	setLine(t, s, personID(0), "FN", "FN:z")
 	check("emptied", 1)
+	wantShell(t, dir, "DELETE FROM history", "")
+	for i := range 3 {
+		setLine(t, s, personID(i), "FN", "FN:"+fmt.Sprint(i))
+	}
+	check("emptied, and grown again", 3)
 	must(t, s.Ran(t.Context(), 25*time.Hour))
 	check("a day later", 0)
 	setLine(t, s, personID(2), "FN", "FN:z")

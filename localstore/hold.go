@@ -1,7 +1,6 @@
 package localstore
 
 import (
-	"database/sql"
 	"errors"
 
 	"sidekeep/localstore/record"
@@ -106,14 +105,7 @@ func (t *tx) reject(r *row) error {
 	if err != nil {
 		return err
 	}
-	var limit *record.LimitError
-	if err = t.edited(r, fields, false); errors.As(err, &limit) && r.deleted {
-		// A program made it too large to be written anew, or sent: it lives, as it is.
-		if err = t.exec("UPDATE record SET deleted = 0, trashed = NULL WHERE n = ?", r.n); err == nil {
-			r.deleted, r.trashed = false, sql.NullInt64{}
-		}
-	}
-	if err != nil {
+	if err := t.written(r, fields, false); err != nil {
 		return err
 	}
 	if r.before == nil {

@@ -19,6 +19,11 @@ func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
 	if err := checkFields(fields); err != nil {
 		return err
 	}
+	return t.written(r, fields, deleted)
+}
+
+// written is edited for fields that a row has or had, whatever their size.
+func (t *tx) written(r *row, fields []record.Field, deleted bool) error {
 	d, err := makeDocument(r.kind, fields)
 	if err != nil {
 		return err
