@@ -70,7 +70,7 @@ func backslash(s, special string) string {
 
 // splitEscaped divides s at each sep that no backslash precedes.
 func splitEscaped(s string, sep byte) []string {
-	var parts []string
+	parts := make([]string, 0, 1+strings.Count(s, string(sep)))
 	start := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {

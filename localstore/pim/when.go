@@ -87,18 +87,34 @@ func parseDuration(s string) (days int, rest time.Duration, err error) {
 
 // calendarTimes reads the times of one component.
 type calendarTimes struct {
-	zones  *zoneSet
-	fields map[string]property // by name, of one component
+	zones  zoneSet
+	fields []timeField // of one component
+}
+
+type timeField struct {
+	name string
+	property
+}
+
+// field returns the line called name.
+func (ct *calendarTimes) field(name string) (property, bool) {
+	for i := len(ct.fields) - 1; i >= 0; i-- {
+		if ct.fields[i].name == name {
+			return ct.fields[i].property, true
+		}
+	}
+	return property{}, false
 }
 
 func timesOf(fields []record.Field, path string) *calendarTimes {
-	ct := &calendarTimes{zones: &zoneSet{fields: fields}, fields: map[string]property{}}
+	ct := &calendarTimes{zones: zoneSet{fields: fields}, fields: make([]timeField, 0, 3)}
 	for i := range fields {
 		p, leaf := splitKey(fields[i].Key)
 		switch leaf {
 		case "DTSTART", "DTEND", "DUE", "DURATION", "RECURRENCE-ID":
 			if p == path {
-				ct.fields[leaf], _ = parseProperty(fields[i].Line)
+				line, _ := parseProperty(fields[i].Line)
+				ct.fields = append(ct.fields, timeField{leaf, line})
 			}
 		}
 	}
@@ -107,7 +123,7 @@ func timesOf(fields []record.Field, path string) *calendarTimes {
 
 // at returns the named time in UTC.
 func (ct *calendarTimes) at(name string) (moment, bool) {
-	p, ok := ct.fields[name]
+	p, ok := ct.field(name)
 	if !ok {
 		return moment{}, false
 	}
@@ -125,7 +141,7 @@ func (m moment) inRange() bool { return m.t.Year() >= 0 && m.t.Year() <= 9999 }
 // after returns the named time moved on by DURATION.
 func (ct *calendarTimes) after(name string) (moment, bool) {
 	m, ok := ct.at(name)
-	d, has := ct.fields["DURATION"]
+	d, has := ct.field("DURATION")
 	if !ok || !has {
 		return moment{}, false
 	}
