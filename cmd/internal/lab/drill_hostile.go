@@ -21,7 +21,7 @@ const (
 	lieTimeMost     = lieTimeout + 10*time.Second
 	lieSessionsMost = 40
 	lieMessagesMost = 80_000
-	lieBytesMost    = 48 << 20
+	lieBytesMost    = 96 << 20 // the largest frame of a lie in each of some 13 sessions: jitter decides how many there are
 )
 
 // shortLies are those of the short form: at least one of each sort.
