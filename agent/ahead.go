@@ -19,7 +19,7 @@ type loader struct {
 	done   chan struct{}                  // closed when the goroutine that fills sealed has ended; nil without one
 }
 
-// wait ends the work ahead.
+// wait returns when the work ahead has ended.
 func (l *loader) wait() {
 	if l.done != nil {
 		<-l.done
