@@ -111,7 +111,7 @@ func drawFresh(kind record.Kind, in []Incoming, known map[record.ID]bool) <-chan
 				continue
 			}
 			d := &drawing{row: &row{id: in[i].ID, kind: kind}}
-			d.drawn, d.err = draw(d.row, in[i].Version)
+			d.drawn, d.err = draw(d.row, in[i].Version, nil)
 			out <- d
 		}
 	}()

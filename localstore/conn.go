@@ -50,8 +50,7 @@ var asserted = []struct {
 	{"trusted_schema", 0},
 }
 
-// dsn is the data source name of the file. bare leaves out what needs a
-// finished file.
+// dsn is the data source name of the file.
 func dsn(path string, readOnly bool) string {
 	q := url.Values{"_defensive": {"1"}}
 	cache := cacheKiB

@@ -24,10 +24,17 @@ type document struct {
 type line struct {
 	record.Field
 	value any // string, or []any
+	head  string
+	plain bool // the field's line is known to decode to value and head, and they to give the line
 }
 
 // makeDocument gives the document of fields. The fields' keys must differ.
 func makeDocument(kind record.Kind, fields []record.Field) (document, error) {
+	return redrawn(kind, fields, nil)
+}
+
+// redrawn is makeDocument for fields most of which are still as in lines.
+func redrawn(kind record.Kind, fields []record.Field, lines []line) (document, error) {
 	doc := make([]byte, 0, 512)
 	var par, raw []byte
 	doc = append(doc, '{')
@@ -36,28 +43,31 @@ func makeDocument(kind record.Kind, fields []record.Field) (document, error) {
 		if err := checkKey(f.Key); err != nil {
 			return document{}, err
 		}
-		value, head := pim.Decode(kind, f.Key, f.Line)
+		var l *line
+		if i < len(lines) && lines[i].plain && lines[i].Key == f.Key && bytes.Equal(lines[i].Line, f.Line) {
+			l = &lines[i]
+		} else {
+			l = &line{}
+			l.value, l.head = pim.Decode(kind, f.Key, f.Line)
+		}
 		var err error
 		if len(doc) > 1 {
 			doc = append(doc, ',')
 		}
 		doc = appendString(doc, f.Key)
 		doc = append(doc, ':')
-		if doc, err = appendValue(doc, value); err != nil {
+		if doc, err = appendValue(doc, l.value); err != nil {
 			return document{}, fmt.Errorf("document of %s: %w", kind, err)
 		}
-		if head != "" {
+		if l.head != "" {
 			par = append(par, sepOf(par, '{'))
 			par = appendString(par, f.Key)
 			par = append(par, ':')
-			par = appendString(par, head)
+			par = appendString(par, l.head)
 		}
-		if f.Blob == nil {
-			if again, err := pim.Encode(kind, f.Key, value, head); err == nil && bytes.Equal(again, f.Line) {
-				continue
-			}
+		if f.Blob != nil || !l.plain && !pim.Returns(kind, f.Key, f.Line, l.value, l.head) {
+			raw = appendRaw(raw, f)
 		}
-		raw = appendRaw(raw, f)
 	}
 	d := document{doc: string(append(doc, '}')), raw: raw}
 	if par != nil {
@@ -114,7 +124,7 @@ func (d *document) lines(kind record.Kind) ([]line, error) {
 			continue
 		}
 		head := heads[m.key]
-		l := line{Field: record.Field{Key: m.key}, value: m.value}
+		l := line{Field: record.Field{Key: m.key}, value: m.value, head: head}
 		if r, ok := raw[m.key]; ok {
 			if v, h := pim.Decode(kind, m.key, r.Line); h == head && sameValue(v, m.value) {
 				l.Line, l.Blob = r.Line, r.Blob
@@ -122,6 +132,7 @@ func (d *document) lines(kind record.Kind) ([]line, error) {
 		}
 		if l.Line == nil {
 			l.Line = encodeLine(kind, m.key, m.value, head)
+			l.plain = pim.Stays(kind, m.key, m.value, head)
 		}
 		if i := places.of(lines, m.key); i >= 0 {
 			lines[i] = l
@@ -209,20 +220,26 @@ func (d *document) fields(kind record.Kind) ([]record.Field, error) {
 	if err != nil {
 		return nil, err
 	}
+	return fieldsOf(lines), nil
+}
+
+func fieldsOf(lines []line) []record.Field {
 	fields := make([]record.Field, len(lines))
 	for i := range lines {
 		fields[i] = lines[i].Field
 	}
-	return fields, nil
+	return fields
 }
 
 // sanitise replaces what is not UTF-8 in text that a program wrote, and reports
 // whether there was any.
 func (d *document) sanitise() bool {
-	ok := utf8.ValidString(d.doc) && utf8.ValidString(d.par)
+	if utf8.ValidString(d.doc) && utf8.ValidString(d.par) {
+		return false
+	}
 	d.doc = strings.ToValidUTF8(d.doc, "\uFFFD")
 	d.par = strings.ToValidUTF8(d.par, "\uFFFD")
-	return !ok
+	return true
 }
 
 // sameValue compares decoded values: strings, or lists of them.

@@ -1,6 +1,7 @@
 package localstore
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -42,6 +43,10 @@ func FuzzColumns(f *testing.F) {
 		again, err := makeDocument(record.Contacts, fields)
 		if err != nil {
 			t.Fatal(err)
+		}
+		known, err := redrawn(record.Contacts, fields, lines)
+		if err != nil || known.doc != again.doc || known.par != again.par || !bytes.Equal(known.raw, again.raw) {
+			t.Fatalf("drawn with the lines it came from, the document is another: %v\n%v\n%v", err, known, again)
 		}
 		back, err := again.fields(record.Contacts)
 		if err != nil || !sameFields(back, fields) {

@@ -231,12 +231,12 @@ func (s *Store) drawWriting(r *row, m minter) *writing {
 	}
 	d := r.document
 	w.sanitised = d.sanitise()
-	after, err := d.fields(r.kind)
+	lines, err := d.lines(r.kind)
 	if err != nil {
 		w.refused = err
 		return w
 	}
-	next := localWrite(r, v, before, after, &m)
+	next := localWrite(r, v, before, fieldsOf(lines), &m)
 	if next == v {
 		return w
 	}
@@ -249,7 +249,7 @@ func (s *Store) drawWriting(r *row, m minter) *writing {
 	if r.queued {
 		w.acked = r.acked
 	}
-	w.drawn, w.err = draw(r, next)
+	w.drawn, w.err = draw(r, next, lines)
 	return w
 }
 

@@ -63,11 +63,12 @@ type drawn struct {
 }
 
 // draw gives what versioned will write. It touches neither the database nor the
-// row, so that another goroutine can do it beside a transaction.
-func draw(r *row, v *record.Version) (*drawn, error) {
+// row, so that another goroutine can do it beside a transaction. lines are those
+// of the row's document where the version was made from them, else nil.
+func draw(r *row, v *record.Version, lines []line) (*drawn, error) {
 	d := &drawn{fields: shown(r.kind, v), deleted: v.Dead()}
 	var err error
-	if d.document, err = makeDocument(r.kind, d.fields); err != nil {
+	if d.document, err = redrawn(r.kind, d.fields, lines); err != nil {
 		return nil, err
 	}
 	d.state = encodeState(v, d.fields)
@@ -94,7 +95,7 @@ func (d *drawn) column(kind record.Kind) pim.Columns {
 // versioned writes a version, whose id is next, as the state of a row, which is
 // clean afterwards.
 func (t *tx) versioned(r *row, v *record.Version, next record.VersionID) error {
-	d, err := draw(r, v)
+	d, err := draw(r, v, nil)
 	if err != nil {
 		return err
 	}

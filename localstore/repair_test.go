@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -221,4 +222,30 @@ func TestPathWithOddCharacters(t *testing.T) {
 	s := openTest(t, dir, Options{})
 	must(t, s.Put(t.Context(), record.Notes, record.ID{1}, nil))
 	wantShell(t, dir, "SELECT count(*) FROM notes", "1")
+}
+
+// TestSchemaSum has the sum that a schema is known by follow the schema files.
+func TestSchemaSum(t *testing.T) {
+	want, err := wantedObjects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sumOf(want); got != schemaSum {
+		t.Errorf("the objects of the schema files have the sum %s, schemaSum is %s", got, schemaSum)
+	}
+	slices.Reverse(want)
+	if sumOf(want) != schemaSum {
+		t.Error("the sum depends on the order of the objects")
+	}
+	for i := range want {
+		o := want[i]
+		want[i].sql += " "
+		if sumOf(want) == schemaSum {
+			t.Errorf("a change of the %s %s is not seen", o.kind, o.name)
+		}
+		want[i] = o
+	}
+	if sumOf(append(want, object{"table", "of_an_app", "of_an_app", "CREATE TABLE of_an_app (x)"})) == schemaSum {
+		t.Error("an added table is not seen")
+	}
 }

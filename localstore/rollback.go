@@ -257,14 +257,6 @@ func (c *session) pastLines(kind record.Kind, n int64) ([]line, error) {
 	return lines, nil
 }
 
-func fieldsOf(lines []line) []record.Field {
-	fields := make([]record.Field, len(lines))
-	for i := range lines {
-		fields[i] = lines[i].Field
-	}
-	return fields
-}
-
 func titleOf(kind record.Kind, lines []line) string {
 	return pim.ColumnsOf(kind, fieldsOf(lines)).Title
 }

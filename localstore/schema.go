@@ -49,18 +49,33 @@ func schemaSQL(from, to int) (string, error) {
 	return b.String(), nil
 }
 
-// prepareFile makes the file, or checks that it is one this program can use.
-// It works on a connection of its own: page_size and journal_mode must be set,
-// in this order, before the file has its first page.
-func prepareFile(ctx context.Context, path string) error {
-	_, statErr := os.Stat(path)
+// makeFile makes the file if there is none, or one that was never written. It
+// works on a connection of its own, so that its -wal has the mode of the file.
+func makeFile(ctx context.Context, path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > 0 {
+		return nil
+	}
 	db := openPool(dsn(path, false), 1, false)
 	defer db.Close()
-	c, err := newSession(ctx, db)
-	if err != nil {
-		return explain(err)
+	c, e := newSession(ctx, db)
+	if e != nil {
+		return explain(e)
 	}
 	defer c.close()
+	if e := useFile(c, path); e != nil {
+		return e
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Chmod(path, fileMode(filepath.Dir(path)))
+	}
+	return nil
+}
+
+// useFile checks that a file is one this program can use, and makes its schema
+// if it has none: one whose making was cut short. Nothing is asserted of the
+// connection yet.
+func useFile(c *session, path string) error {
 	have, err := formatOf(c, path)
 	switch {
 	case err != nil:
@@ -72,9 +87,6 @@ func prepareFile(ctx context.Context, path string) error {
 	}
 	if err := createFile(c); err != nil {
 		return fmt.Errorf("create the database: %w", explain(err))
-	}
-	if errors.Is(statErr, fs.ErrNotExist) {
-		return os.Chmod(path, fileMode(filepath.Dir(path)))
 	}
 	return nil
 }
@@ -119,6 +131,8 @@ func formatOf(c *session, path string) (int, error) {
 	return int(v), nil
 }
 
+// createFile sets page_size and journal_mode, which must be set in this order
+// before the file has its first page, and makes the schema.
 func createFile(c *session) error {
 	schema, err := schemaSQL(0, formatVersion)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -168,12 +169,19 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	if err := prepareFile(ctx, s.path); err != nil {
+	if err := makeFile(ctx, s.path); err != nil {
 		return err
 	}
-	s.writerDB = openPool(dsn(s.path, false), 1, true)
+	s.writerDB = openPool(dsn(s.path, false), 1, false)
 	var err error
 	if s.writer, err = newSession(ctx, s.writerDB); err != nil {
+		return explain(err)
+	}
+	if err := useFile(s.writer, s.path); err != nil {
+		return err
+	}
+	err = s.writer.conn.Raw(func(conn any) error { return assertConn(ctx, conn.(driver.Conn)) })
+	if err != nil {
 		return err
 	}
 	s.readers = openPool(dsn(s.path, true), readersMax, true)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -162,6 +163,9 @@ func FuzzLine(f *testing.F) {
 				checkUTF8(t, value)
 				checkUTF8(t, head)
 				back, err := pim.Encode(kind, key, value, head)
+				if got, want := pim.Returns(kind, key, line, value, head), err == nil && bytes.Equal(back, line); got != want {
+					t.Fatalf("%s %q: Returns is %v, Encode gives %q %v", key, line, got, back, err)
+				}
 				if err != nil {
 					continue
 				}
@@ -175,6 +179,43 @@ func FuzzLine(f *testing.F) {
 }
 
 // FuzzPicture reads the header of anything that claims to be a picture.
+// FuzzValue has what a program may have written: where Stays says so, it is what
+// its line decodes to. An odd number of parts is a string, else a list divided at |.
+func FuzzValue(f *testing.F) {
+	for _, s := range []string{"", "Jo", "a,b;c\\d\ne", "a|b", "|", "a\rb", "\x00", "a\x7f", "\xff", "\\,", "\\n", "a\\", "é|ü;,", ":", "\"", "a\nb|c\n"} {
+		for _, head := range []string{"", "TEL", "TEL;TYPE=cell", "item1.FN", "NOTE;ENCODING=QUOTED-PRINTABLE", "A;B=\"c:d\"", "FN;X=é", "A:B", ";", "N;CHARSET=x", "N\n"} {
+			f.Add(s, head)
+		}
+	}
+	f.Fuzz(func(t *testing.T, s, head string) {
+		var value any = s
+		if parts := strings.Split(s, "|"); len(parts)%2 == 0 {
+			list := make([]any, len(parts))
+			for i := range parts {
+				list[i] = parts[i]
+			}
+			value = list
+		}
+		for _, kind := range []record.Kind{record.Contacts, record.Events, record.Notes} {
+			for _, key := range []string{"FN", "N", "CATEGORIES", "TEL.abcde", "DTSTART", "SUMMARY", "@x/DTSTART", "LINE.a", "VTIMEZONE.X", "PHOTO", "", "a b", "É", "."} {
+				if !pim.Stays(kind, key, value, head) {
+					continue
+				}
+				line, err := pim.Encode(kind, key, value, head)
+				if err != nil || line == nil {
+					t.Fatalf("%s %q %q: stays, but gives %q, %v", key, value, head, line, err)
+				}
+				if v, h := pim.Decode(kind, key, line); !reflect.DeepEqual(v, value) || h != head {
+					t.Fatalf("%s %q %q: stays, but %q gives %q %q", key, value, head, line, v, h)
+				}
+				if !pim.Returns(kind, key, line, value, head) {
+					t.Fatalf("%s %q %q: does not return", key, value, head)
+				}
+			}
+		}
+	})
+}
+
 func FuzzPicture(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -291,3 +291,127 @@ func replaceCharset(head, old string) string {
 	rest := strings.TrimPrefix(strings.TrimPrefix(head[i:], `"`), old)
 	return head[:i] + "UTF-8" + strings.TrimPrefix(rest, `"`)
 }
+
+// Stays reports whether Decode surely gives value and head again for the line
+// that Encode makes of them, without making it. It knows text under plain heads;
+// of anything else it says false.
+func Stays(kind record.Kind, key string, value any, head string) bool {
+	name := leafName(key)
+	if _, leaf := splitKey(key); name == leafLine || strings.HasPrefix(leaf, zonePrefix) || head == name {
+		return false
+	}
+	if head == "" {
+		head = name
+	}
+	if !plainHead(head) {
+		return false
+	}
+	t := typeOf(kind, name)
+	if t == structured || t == list {
+		parts, ok := value.([]any)
+		for _, p := range parts {
+			ok = ok && plainText(p, t)
+		}
+		return ok && len(parts) > 0
+	}
+	return plainText(value, t)
+}
+
+// plainText reports whether value is text that is written and read without
+// change: UTF-8, and no control characters but new lines where they are escaped.
+func plainText(value any, t valueType) bool {
+	s, ok := value.(string)
+	if !ok {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && (c != '\n' || t == verbatim) {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+// Returns reports whether Encode makes line again of the value and head that
+// Decode gave for it.
+func Returns(kind record.Kind, key string, line []byte, value any, head string) bool {
+	if same, known := returns(kind, key, line, value, head); known {
+		return same
+	}
+	again, err := Encode(kind, key, value, head)
+	return err == nil && bytes.Equal(again, line)
+}
+
+// returns compares line with what Encode makes, without making it. It does not
+// know values that are not text, or not under a plain head.
+func returns(kind record.Kind, key string, line []byte, value any, head string) (same, known bool) {
+	name := leafName(key)
+	if _, leaf := splitKey(key); name == leafLine || strings.HasPrefix(leaf, zonePrefix) {
+		return false, false
+	}
+	if head == "" {
+		head = name
+	}
+	if !plainHead(head) {
+		return false, false
+	}
+	if len(line) <= len(head) || string(line[:len(head)]) != head || line[len(head)] != ':' {
+		return false, true
+	}
+	rest, t := line[len(head)+1:], typeOf(kind, name)
+	parts, divided := value.([]any)
+	if !divided {
+		s, ok := value.(string)
+		n := writtenAs(rest, s, t)
+		return n == len(rest), ok && n >= 0
+	}
+	sep := byte(';')
+	switch t {
+	case list:
+		sep = ','
+	case structured:
+	default:
+		return false, false
+	}
+	for i, p := range parts {
+		if i > 0 {
+			if len(rest) == 0 || rest[0] != sep {
+				return false, true
+			}
+			rest = rest[1:]
+		}
+		s, ok := p.(string)
+		n := writtenAs(rest, s, t)
+		if !ok || n < 0 {
+			return false, false
+		}
+		rest = rest[n:]
+	}
+	return len(rest) == 0, true
+}
+
+// writtenAs returns how many bytes of line s takes as encodeValue writes it, -1
+// if line does not begin so, or s has what is not simply escaped.
+func writtenAs(line []byte, s string, t valueType) int {
+	at := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\r', c == '\n' && t == verbatim:
+			return -1
+		case c == '\n', t != verbatim && c == '\\', t != verbatim && t != loose && (c == ',' || c == ';'):
+			if at == len(line) || line[at] != '\\' {
+				return -1
+			}
+			at++
+			if c == '\n' {
+				c = 'n'
+			}
+		}
+		if at == len(line) || line[at] != c {
+			return -1
+		}
+		at++
+	}
+	return at
+}
