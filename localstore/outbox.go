@@ -183,7 +183,9 @@ func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 			}
 			sent := s.acknowledged(ref.VersionID)
 			if sent.row != 0 { // nearly always it is still the one that waits
-				n, err := t.execCount("DELETE FROM outbox WHERE n = ?1 AND EXISTS (SELECT 1 FROM record WHERE n = ?1 AND vid = ?2)", sent.row, ref.VersionID[:])
+				// The index was just written, and is small beside the records.
+				n, err := t.execCount(`DELETE FROM outbox WHERE n = ?1
+ AND EXISTS (SELECT 1 FROM record INDEXED BY record_set WHERE kind = outbox.kind AND id = ?3 AND vid = ?2 AND +n = ?1)`, sent.row, ref.VersionID[:], ref.ID.String())
 				if err != nil {
 					return err
 				}
