@@ -42,6 +42,7 @@ var ErrText = errors.New("text message on a binary protocol")
 // Conn is one websocket connection of either end.
 type Conn struct {
 	c      *websocket.Conn
+	gather *gatherer // nil at the server's end
 	remote string
 }
 
@@ -135,7 +136,14 @@ func readError(err error) error {
 
 // Write sends one message. An ended context closes the connection.
 func (c *Conn) Write(ctx context.Context, b []byte) error {
-	if err := c.c.Write(ctx, websocket.MessageBinary, b); err != nil {
+	if c.gather != nil {
+		c.gather.begin()
+	}
+	err := c.c.Write(ctx, websocket.MessageBinary, b)
+	if c.gather != nil {
+		err = errors.Join(err, c.gather.end(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("write websocket: %w", err)
 	}
 	return nil

@@ -64,8 +64,17 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (*Conn, error) {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
+	var gather *gatherer
+	gathering := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		gather = &gatherer{Conn: conn}
+		return gather, nil
+	}
 	tr := &http.Transport{
-		DialContext: dial, TLSClientConfig: conf, TLSHandshakeTimeout: dialTimeout, DisableKeepAlives: true, DisableCompression: true,
+		DialContext: gathering, TLSClientConfig: conf, TLSHandshakeTimeout: dialTimeout, DisableKeepAlives: true, DisableCompression: true,
 		ResponseHeaderTimeout: responseHeaderTimeout, MaxResponseHeaderBytes: responseHeaderMax,
 	}
 	client := &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return ErrRedirect }}
@@ -85,7 +94,7 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (*Conn, error) {
 		limit = readLimitDefault
 	}
 	c.SetReadLimit(int64(limit))
-	return &Conn{c: c, remote: u.Host}, nil
+	return &Conn{c: c, gather: gather, remote: u.Host}, nil
 }
 
 func dialError(u *url.URL, resp *http.Response, err error) error {
