@@ -290,6 +290,8 @@ func TestRecentHistoryIsRemembered(t *testing.T) {
 	check("emptied, and grown again", 3)
 	must(t, s.Ran(t.Context(), 25*time.Hour))
 	check("a day later", 0)
+	for began := time.Now().UnixMilli(); time.Now().UnixMilli() == began; { // two changes of a record in one millisecond are one
+	}
 	setLine(t, s, personID(2), "FN", "FN:z")
 	check("and an edit", 1)
 }

@@ -30,13 +30,20 @@ type line struct {
 
 // makeDocument gives the document of fields. The fields' keys must differ.
 func makeDocument(kind record.Kind, fields []record.Field) (document, error) {
-	return redrawn(kind, fields, nil)
+	return redrawn(kind, fields, &document{}, nil)
 }
 
-// redrawn is makeDocument for fields most of which are still as in lines.
-func redrawn(kind record.Kind, fields []record.Field, lines []line) (document, error) {
-	doc := make([]byte, 0, 512)
+// redrawn is makeDocument for fields most of which are still as in old, whose lines these are.
+func redrawn(kind record.Kind, fields []record.Field, old *document, lines []line) (document, error) {
+	room := 2
+	for i := range fields {
+		room += len(fields[i].Key) + len(fields[i].Line) + 8 // of quotes, separators and escapes
+	}
+	doc := make([]byte, 0, room)
 	var par, raw []byte
+	if old.par != "" {
+		par = make([]byte, 0, len(old.par)+16)
+	}
 	doc = append(doc, '{')
 	for i := range fields {
 		f := &fields[i]
@@ -69,11 +76,19 @@ func redrawn(kind record.Kind, fields []record.Field, lines []line) (document, e
 			raw = appendRaw(raw, f)
 		}
 	}
-	d := document{doc: string(append(doc, '}')), raw: raw}
-	if par != nil {
-		d.par = string(append(par, '}'))
+	d := document{doc: textOf(append(doc, '}'), old.doc), raw: raw}
+	if len(par) > 0 {
+		d.par = textOf(append(par, '}'), old.par)
 	}
 	return d, nil
+}
+
+// textOf is string(b), without a copy if that is old.
+func textOf(b []byte, old string) string {
+	if string(b) == old {
+		return old
+	}
+	return string(b)
 }
 
 // sepOf is what stands before the next member of the JSON object or list b.
@@ -118,12 +133,13 @@ func (d *document) lines(kind record.Kind) ([]line, error) {
 		return nil, err
 	}
 	lines := make([]line, 0, len(members))
+	text := make([]byte, 0, len(d.doc)+len(d.par)) // of all lines that are made, in one piece of memory
 	var places places
 	for _, m := range members {
 		if m.value == nil || len(m.key) > record.KeyBytesMax || !documentKey(m.key) {
 			continue
 		}
-		head := heads[m.key]
+		head := heads.of(m.key)
 		l := line{Field: record.Field{Key: m.key}, value: m.value, head: head}
 		if r, ok := raw[m.key]; ok {
 			if v, h := pim.Decode(kind, m.key, r.Line); h == head && sameValue(v, m.value) {
@@ -131,7 +147,9 @@ func (d *document) lines(kind record.Kind) ([]line, error) {
 			}
 		}
 		if l.Line == nil {
-			l.Line = encodeLine(kind, m.key, m.value, head)
+			start := len(text)
+			text = appendLine(text, kind, m.key, m.value, head)
+			l.Line = text[start:len(text):len(text)]
 			l.plain = pim.Stays(kind, m.key, m.value, head)
 		}
 		if i := places.of(lines, m.key); i >= 0 {
@@ -169,14 +187,14 @@ func (p *places) of(lines []line, key string) int {
 	return -1
 }
 
-// encodeLine makes the line of a value that has no raw line. A value that a
+// appendLine appends the line of a value that has no raw line. A value that a
 // program wrote and that can not stand under its head stands under the plain
 // name; one that can not stand at all becomes its text.
-func encodeLine(kind record.Kind, key string, value any, head string) []byte {
-	if b, err := pim.Encode(kind, key, value, head); err == nil && b != nil {
+func appendLine(b []byte, kind record.Kind, key string, value any, head string) []byte {
+	if b, err := pim.Append(b, kind, key, value, head); err == nil {
 		return b
 	}
-	if b, err := pim.Encode(kind, key, value, ""); err == nil && b != nil {
+	if b, err := pim.Append(b, kind, key, value, ""); err == nil {
 		return b
 	}
 	text, ok := value.(string)
@@ -190,29 +208,47 @@ func encodeLine(kind record.Kind, key string, value any, head string) []byte {
 		}
 		return r
 	}, text)
-	if b, err := pim.Encode(kind, key, text, ""); err == nil && b != nil {
+	if b, err := pim.Append(b, kind, key, text, ""); err == nil {
 		return b
 	}
 	name := key[strings.LastIndexByte(key, '/')+1:]
 	name, _, _ = strings.Cut(name, ".")
-	return []byte(name + ":" + text)
+	return append(append(append(b, name...), ':'), text...)
 }
 
-func (d *document) heads() (map[string]string, error) {
+// heads finds the head of a key.
+type heads struct {
+	list  []member
+	byKey map[string]string // nil while they are few
+}
+
+func (d *document) heads() (h heads, err error) {
 	if d.par == "" {
-		return nil, nil
+		return h, nil
 	}
-	members, err := membersOf(d.par)
-	if err != nil {
-		return nil, err
+	if h.list, err = membersOf(d.par); err != nil || len(h.list) < fewLines {
+		return h, err
 	}
-	heads := make(map[string]string, len(members))
-	for _, m := range members {
+	h.byKey = make(map[string]string, len(h.list))
+	for _, m := range h.list {
 		if s, ok := m.value.(string); ok {
-			heads[m.key] = s
+			h.byKey[m.key] = s
 		}
 	}
-	return heads, nil
+	return h, nil
+}
+
+// of is "" for a key that has none. Of a key that stands twice the last one counts.
+func (h *heads) of(key string) string {
+	if h.byKey != nil {
+		return h.byKey[key]
+	}
+	for i := len(h.list) - 1; i >= 0; i-- {
+		if s, ok := h.list[i].value.(string); ok && h.list[i].key == key {
+			return s
+		}
+	}
+	return ""
 }
 
 func (d *document) fields(kind record.Kind) ([]record.Field, error) {

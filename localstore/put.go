@@ -68,7 +68,7 @@ type drawn struct {
 func draw(r *row, v *record.Version, lines []line) (*drawn, error) {
 	d := &drawn{fields: shown(r.kind, v), deleted: v.Dead()}
 	var err error
-	if d.document, err = redrawn(r.kind, d.fields, lines); err != nil {
+	if d.document, err = redrawn(r.kind, d.fields, &r.document, lines); err != nil {
 		return nil, err
 	}
 	d.state = encodeState(v, d.fields)

@@ -49,42 +49,57 @@ const rowColumns = `r.n, r.id, r.kind, r.deleted, r.doc, r.par, r.raw, r.vid, r.
  NOT EXISTS (SELECT 1 FROM stale WHERE n = r.n AND columns = 1), NOT EXISTS (SELECT 1 FROM chunk_ref WHERE record = r.n)
  FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN outbox o ON o.n = r.n LEFT JOIN held h ON h.n = r.n`
 
-func scanRow(scan func(...any) error) (*row, error) {
-	var (
-		r          row
-		id         string
-		par, keys  sql.NullString
-		bDoc, bPar sql.NullString
-		bRaw, vid  []byte
-		acked      int64
-		h          heldRow
-		hVid       []byte
-		hAcked     int64
-	)
-	err := scan(&r.n, &id, &r.kind, &r.deleted, &r.doc, &par, &r.raw, &vid, &r.state, &r.trashed, &r.conflicts,
-		&r.dirty, &bDoc, &bPar, &bRaw, &r.wasDeleted, &keys, &r.hold, &r.queued, &acked,
-		&hVid, &h.encoded, &h.over, &h.state, &h.loss, &h.queued, &hAcked, &r.filled, &r.noRefs)
+// rowScan is what the rows of a query are read into, one after the other.
+type rowScan struct {
+	row
+	rowID      string
+	rowPar     sql.NullString
+	rowVid     []byte
+	bDoc, bPar sql.NullString
+	bRaw       []byte
+	rowKeys    sql.NullString
+	rowAcked   int64
+	h          heldRow
+	hVid       []byte
+	hAcked     int64
+	into       []any
+}
+
+func newRowScan() *rowScan {
+	s := &rowScan{}
+	s.into = []any{&s.n, &s.rowID, &s.kind, &s.deleted, &s.doc, &s.rowPar, &s.raw, &s.rowVid, &s.state, &s.trashed, &s.conflicts,
+		&s.dirty, &s.bDoc, &s.bPar, &s.bRaw, &s.wasDeleted, &s.rowKeys, &s.hold, &s.queued, &s.rowAcked,
+		&s.hVid, &s.h.encoded, &s.h.over, &s.h.state, &s.h.loss, &s.h.queued, &s.hAcked, &s.filled, &s.noRefs}
+	return s
+}
+
+// next gives the row that scan reads.
+func (s *rowScan) next(scan func(...any) error) (*row, error) {
+	s.row, s.h = row{}, heldRow{}
+	err := scan(s.into...)
 	if err != nil {
 		return nil, err
 	}
-	r.par, r.acked = par.String, uint64(acked)
-	if r.id, err = record.ParseID(id); err != nil {
+	r := s.row
+	r.par, r.acked = s.rowPar.String, uint64(s.rowAcked)
+	if r.id, err = record.ParseID(s.rowID); err != nil {
 		return nil, fmt.Errorf("row %d: %w: %w", r.n, ErrDamaged, err)
 	}
-	if vid != nil {
+	if s.rowVid != nil {
 		r.vid = new(record.VersionID)
-		copy(r.vid[:], vid)
+		copy(r.vid[:], s.rowVid)
 	}
-	if hVid != nil {
-		copy(h.vid[:], hVid)
-		h.acked = uint64(hAcked)
+	if s.hVid != nil {
+		h := s.h
+		copy(h.vid[:], s.hVid)
+		h.acked = uint64(s.hAcked)
 		r.held = &h
 	}
-	if bDoc.Valid {
-		r.before = &document{bDoc.String, bPar.String, bRaw}
+	if s.bDoc.Valid {
+		r.before = &document{s.bDoc.String, s.bPar.String, s.bRaw}
 	}
-	if keys.Valid {
-		if err := json.Unmarshal([]byte(keys.String), &r.keys); err != nil {
+	if s.rowKeys.Valid {
+		if err := json.Unmarshal([]byte(s.rowKeys.String), &r.keys); err != nil {
 			return nil, fmt.Errorf("row %d, keys: %w", r.n, ErrDamaged)
 		}
 	}
@@ -93,19 +108,19 @@ func scanRow(scan func(...any) error) (*row, error) {
 
 // rowByID returns nil for an unknown record.
 func (c *session) rowByID(id record.ID) (*row, error) {
-	var r *row
-	err := c.each(func(scan func(...any) error) (err error) {
-		r, err = scanRow(scan)
-		return err
-	}, "SELECT "+rowColumns+" WHERE r.id = ?", id.String())
-	return r, err
+	rows, err := c.rowsOf("WHERE r.id = ?", id.String())
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return rows[0], nil
 }
 
 // rowsOf collects the rows of a query that selects rowColumns.
 func (c *session) rowsOf(where string, args ...any) ([]*row, error) {
 	var rows []*row
+	s := newRowScan()
 	err := c.each(func(scan func(...any) error) error {
-		r, err := scanRow(scan)
+		r, err := s.next(scan)
 		if err == nil {
 			rows = append(rows, r)
 		}

@@ -15,33 +15,32 @@ import (
 // the whole unit (see diff), so that one replica's values belong together.
 func shown(kind record.Kind, v *record.Version) []record.Field {
 	winners := unitWinners(kind, v)
-	keys := v.Keys()
-	fields := make([]record.Field, 0, len(keys))
-	for _, k := range keys {
-		if !documentKey(k) {
+	fields := make([]record.Field, 0, len(v.Fields))
+	for _, k := range v.Ordered() {
+		if !documentKey(k.Key) {
 			continue
 		}
-		es := v.Fields[k]
-		e := es[len(es)-1]
+		e := &k.Entries[len(k.Entries)-1]
 		if len(winners) > 0 {
-			if w, ok := winners[pim.Unit(kind, k)]; ok {
-				if e, ok = lastOf(es, w); !ok {
+			if w, ok := winners[pim.Unit(kind, k.Key)]; ok {
+				if e = lastOf(k.Entries, w); e == nil {
 					continue
 				}
 			}
 		}
-		fields = append(fields, record.Field{Key: k, Line: e.Line, Blob: e.Blob})
+		fields = append(fields, record.Field{Key: k.Key, Line: e.Line, Blob: e.Blob})
 	}
 	return fields
 }
 
-func lastOf(es []record.Entry, r record.ReplicaID) (record.Entry, bool) {
+// lastOf returns nil if the replica wrote none of the entries.
+func lastOf(es []record.Entry, r record.ReplicaID) *record.Entry {
 	for i := len(es) - 1; i >= 0; i-- {
 		if es[i].Dot.Replica == r {
-			return es[i], true
+			return &es[i]
 		}
 	}
-	return record.Entry{}, false
+	return nil
 }
 
 // unitWinners gives, for each unit of several keys that replicas wrote

@@ -40,32 +40,40 @@ func unescapeText(s string) string {
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // escapeText writes a TEXT value.
-func escapeText(s string) string { return backslash(s, "\r\n\\,;") }
+func escapeText(s string) string { return string(backslash(nil, s, escapedText)) }
 
-// escapeLoose escapes only what no value may hold raw, for values whose commas
-// and semicolons have a meaning of their own.
-func escapeLoose(s string) string { return backslash(s, "\r\n\\") }
+// Which bytes a backslash goes before: escapedAlways those that no value may hold
+// raw, for values whose commas and semicolons have a meaning of their own.
+const (
+	escapedAlways = 1
+	escapedText   = 2
+)
 
-// backslash puts a backslash before each byte of special that s has. Of a new line
-// however it is written it makes \n.
-func backslash(s, special string) string {
-	first := strings.IndexAny(s, special)
-	if first < 0 {
-		return s
-	}
-	b := append(make([]byte, 0, len(s)+16), s[:first]...)
-	for i := first; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\r' && i+1 < len(s) && s[i+1] == '\n':
-		case c == '\r', c == '\n':
-			b = append(b, '\\', 'n')
-		case strings.IndexByte(special, c) >= 0:
-			b = append(b, '\\', c)
-		default:
-			b = append(b, c)
+var escaped = [256]byte{
+	'\r': escapedAlways | escapedText, '\n': escapedAlways | escapedText, '\\': escapedAlways | escapedText,
+	',': escapedText, ';': escapedText,
+}
+
+// backslash appends s with a backslash before each byte that is escaped. Of a new
+// line however it is written it makes \n.
+func backslash(b []byte, s string, which byte) []byte {
+	start := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if escaped[c]&which == 0 {
+			continue
 		}
+		b = append(b, s[start:i]...)
+		start = i + 1
+		switch {
+		case c == '\r' && i+1 < len(s) && s[i+1] == '\n':
+			continue
+		case c == '\r' || c == '\n':
+			c = 'n'
+		}
+		b = append(b, '\\', c)
 	}
-	return string(b)
+	return append(b, s[start:]...)
 }
 
 // splitEscaped divides s at each sep that no backslash precedes.

@@ -150,38 +150,47 @@ func joinValue(value any, sep string) string {
 // keep the raw line where it is not. An error (ErrValue) means that value or
 // head can not stand in a content line.
 func Encode(kind record.Kind, key string, value any, head string) ([]byte, error) {
+	line, err := Append([]byte{}, kind, key, value, head)
+	if err != nil {
+		return nil, err
+	}
+	return line, nil
+}
+
+// Append appends to b the line that Encode makes. With an error it returns b.
+func Append(b []byte, kind record.Kind, key string, value any, head string) ([]byte, error) {
 	name := leafName(key)
 	_, leaf := splitKey(key)
 	if strings.HasPrefix(leaf, zonePrefix) {
 		s := joinValue(value, ",")
 		if !isMarker([]byte(s), "BEGIN") || markerName([]byte(firstLine(s))) != "VTIMEZONE" {
-			return nil, fmt.Errorf("%w: a time zone begins with BEGIN:VTIMEZONE", ErrValue)
+			return b, fmt.Errorf("%w: a time zone begins with BEGIN:VTIMEZONE", ErrValue)
 		}
-		return []byte(s), nil
+		return append(b, s...), nil
 	}
 	if name == leafLine && head == "" {
 		s := joinValue(value, ",")
 		if strings.ContainsAny(s, "\r\n") {
-			return nil, fmt.Errorf("%w: a line without a name can not be divided", ErrValue)
+			return b, fmt.Errorf("%w: a line without a name can not be divided", ErrValue)
 		}
-		return []byte(s), nil
+		return append(b, s...), nil
 	}
 	if head == "" {
 		head = name
 	}
 	t := typeOf(kind, name)
 	if plainHead(head) {
-		s, err := encodeValue(t, value, false)
+		line, err := appendValue(append(append(b, head...), ':'), t, value, false)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %s", ErrValue, name, err)
+			return b, fmt.Errorf("%w: %s: %s", ErrValue, name, err)
 		}
-		line := make([]byte, 0, len(head)+1+len(s))
-		return append(append(append(line, head...), ':'), s...), nil
+		return line, nil
 	}
 	if !headOK(head) {
-		return nil, fmt.Errorf("%w: the name or parameters of %s are malformed", ErrValue, name)
+		return b, fmt.Errorf("%w: the name or parameters of %s are malformed", ErrValue, name)
 	}
-	return encodeLine(t, head, value)
+	line, err := encodeLine(t, head, value)
+	return append(b, line...), err
 }
 
 func firstLine(s string) string {
@@ -222,11 +231,11 @@ func headOK(head string) bool {
 func encodeLine(t valueType, head string, value any) ([]byte, error) {
 	p := parseHead(head)
 	quoted := p.encoding() == "QUOTED-PRINTABLE"
-	s, err := encodeValue(t, value, quoted)
+	b, err := appendValue(nil, t, value, quoted)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %s", ErrValue, p.name, err)
 	}
-	b := []byte(s)
+	s := string(b)
 	if charset := p.param("CHARSET"); findCharset(charset) != nil {
 		if e, err := findCharset(charset).NewEncoder().Bytes(b); err == nil && toUTF8(e, charset) == s && !bytes.HasSuffix(e, []byte{0}) {
 			b = e
@@ -241,44 +250,59 @@ func encodeLine(t valueType, head string, value any) ([]byte, error) {
 	return append(line, b...), nil
 }
 
-func encodeValue(t valueType, value any, quoted bool) (string, error) {
-	escape, sep := escapeLoose, ""
+// appendValue appends a value as it stands in a line.
+func appendValue(b []byte, t valueType, value any, quoted bool) ([]byte, error) {
+	var sep string
 	switch t {
-	case text:
-		escape = escapeText
 	case structured:
-		escape, sep = escapeText, ";"
+		sep = ";"
 	case list:
-		escape, sep = escapeText, ","
-	case verbatim:
-		escape = func(s string) string { return s }
-	}
-	if quoted {
-		escape = lineEnds.Replace
-		if sep != "" {
-			escape = func(s string) string { return strings.ReplaceAll(lineEnds.Replace(s), sep, `\`+sep) }
-		}
+		sep = ","
 	}
 	parts, ok := value.([]any)
 	if !ok || sep == "" {
-		s := escape(joinValue(value, ","))
-		if !quoted && strings.ContainsAny(s, "\r\n") {
-			return "", errors.New("it can not hold a new line")
+		start := len(b)
+		b = appendText(b, t, sep, joinValue(value, ","), quoted)
+		if !quoted && bytes.ContainsAny(b[start:], "\r\n") {
+			return b, errors.New("it can not hold a new line")
 		}
-		return s, nil
+		return b, nil
 	}
-	out := make([]string, len(parts))
 	for i, p := range parts {
-		out[i] = escape(joinValue(p, ","))
-		if items, nested := p.([]any); nested && !quoted { // a list inside a component
-			escaped := make([]string, len(items))
-			for j := range items {
-				escaped[j] = escape(joinValue(items[j], ","))
+		if i > 0 {
+			b = append(b, sep...)
+		}
+		items, nested := p.([]any)
+		if !nested || quoted {
+			b = appendText(b, t, sep, joinValue(p, ","), quoted)
+			continue
+		}
+		for j := range items { // a list inside a component
+			if j > 0 {
+				b = append(b, ',')
 			}
-			out[i] = strings.Join(escaped, ",")
+			b = appendText(b, t, sep, joinValue(items[j], ","), false)
 		}
 	}
-	return strings.Join(out, sep), nil
+	return b, nil
+}
+
+// appendText appends text with what its type escapes, and, in quoted-printable
+// lines, sep.
+func appendText(b []byte, t valueType, sep, s string, quoted bool) []byte {
+	switch {
+	case quoted:
+		s = lineEnds.Replace(s)
+		if sep != "" {
+			s = strings.ReplaceAll(s, sep, `\`+sep)
+		}
+		return append(b, s...)
+	case t == verbatim:
+		return append(b, s...)
+	case t == loose:
+		return backslash(b, s, escapedAlways)
+	}
+	return backslash(b, s, escapedText)
 }
 
 // replaceCharset makes the CHARSET parameter of head say UTF-8.
@@ -390,7 +414,7 @@ func returns(kind record.Kind, key string, line []byte, value any, head string) 
 	return len(rest) == 0, true
 }
 
-// writtenAs returns how many bytes of line s takes as encodeValue writes it, -1
+// writtenAs returns how many bytes of line s takes as appendValue writes it, -1
 // if line does not begin so, or s has what is not simply escaped.
 func writtenAs(line []byte, s string, t valueType) int {
 	at := 0

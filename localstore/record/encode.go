@@ -74,14 +74,14 @@ func Encode(v *Version) ([]byte, error) {
 		return nil, err
 	}
 	replicas := v.Vector.Replicas()
-	keys := v.orderedKeys(func(string) bool { return true })
-	flags := make([]byte, 0, 64)
-	names := make([]byte, 0, 256)
-	details := make([]byte, 0, 128)
+	keys := v.Ordered()
+	flags := make([]byte, 0, len(keys)+8)
+	names := make([]byte, 0, 8*len(keys))
+	details := make([]byte, 0, 2*len(keys)+32)
 	prev, text := beforeFirst, 0
 	for _, k := range keys {
-		es := v.Fields[k]
-		form, name := keyForm(k, es[0].Line)
+		es := k.Entries
+		form, name := keyForm(k.Key, es[0].Line)
 		if form != flagKeyName {
 			names = binary.AppendUvarint(names, uint64(len(name)))
 			names = append(names, name...)
@@ -107,9 +107,10 @@ func Encode(v *Version) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(len(flags)))
 	b = append(append(append(b, flags...), names...), details...)
 	for _, k := range keys {
-		for _, e := range v.Fields[k] {
-			b = append(b, e.Line...)
-			if bytes.IndexByte(e.Line, '\n') < 0 {
+		for i := range k.Entries {
+			line := k.Entries[i].Line
+			b = append(b, line...)
+			if bytes.IndexByte(line, '\n') < 0 {
 				b = append(b, '\n')
 			}
 		}
@@ -246,28 +247,24 @@ func checkLimits(v *Version) error {
 	return nil
 }
 
-// orderedKeys returns the keys that want accepts in the order of the record's
-// lines: by position of the last entry, then key.
-func (v *Version) orderedKeys(want func(string) bool) []string {
-	type placed struct {
-		pos uint32
-		key string
-	}
-	places := make([]placed, 0, len(v.Fields))
+// Keyed is a key of a version with its entries, which are not to be changed.
+type Keyed struct {
+	Key     string
+	Entries []Entry
+}
+
+// Ordered returns the keys of a version, the reserved ones too, in the order of
+// the record's lines: by position of the shown entry, then key.
+func (v *Version) Ordered() []Keyed {
+	list := make([]Keyed, 0, len(v.Fields))
 	for k, es := range v.Fields {
-		if want(k) {
-			places = append(places, placed{es[len(es)-1].Pos, k})
-		}
+		list = append(list, Keyed{k, es})
 	}
-	slices.SortFunc(places, func(a, b placed) int {
-		if a.pos != b.pos {
-			return cmp.Compare(a.pos, b.pos)
+	slices.SortFunc(list, func(a, b Keyed) int {
+		if p, q := a.Entries[len(a.Entries)-1].Pos, b.Entries[len(b.Entries)-1].Pos; p != q {
+			return cmp.Compare(p, q)
 		}
-		return strings.Compare(a.key, b.key)
+		return strings.Compare(a.Key, b.Key)
 	})
-	keys := make([]string, len(places))
-	for i := range places {
-		keys[i] = places[i].key
-	}
-	return keys
+	return list
 }

@@ -83,7 +83,15 @@ func (v *Version) cloneFor(more int) *Version {
 
 // Keys returns the field keys (no reserved ones) in the order of the record's
 // lines: by position of the shown entry, then key.
-func (v *Version) Keys() []string { return v.orderedKeys(IsFieldKey) }
+func (v *Version) Keys() []string {
+	keys := make([]string, 0, len(v.Fields))
+	for _, k := range v.Ordered() {
+		if IsFieldKey(k.Key) {
+			keys = append(keys, k.Key)
+		}
+	}
+	return keys
+}
 
 // Shown returns the entry of key that is displayed: the one with the largest
 // dot. All devices that hold equal versions show the same one.
