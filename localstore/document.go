@@ -30,11 +30,12 @@ type line struct {
 
 // makeDocument gives the document of fields. The fields' keys must differ.
 func makeDocument(kind record.Kind, fields []record.Field) (document, error) {
-	return redrawn(kind, fields, &document{}, nil)
+	return redrawn(kind, fields, &document{}, nil, nil)
 }
 
-// redrawn is makeDocument for fields most of which are still as in old, whose lines these are.
-func redrawn(kind record.Kind, fields []record.Field, old *document, lines []line) (document, error) {
+// redrawn is makeDocument for fields most of which are still as in old, whose
+// lines these are. The decoded values go into values, if that is not nil.
+func redrawn(kind record.Kind, fields []record.Field, old *document, lines []line, values []any) (document, error) {
 	room := 2
 	for i := range fields {
 		room += len(fields[i].Key) + len(fields[i].Line) + 8 // of quotes, separators and escapes
@@ -50,12 +51,16 @@ func redrawn(kind record.Kind, fields []record.Field, old *document, lines []lin
 		if err := checkKey(f.Key); err != nil {
 			return document{}, err
 		}
-		var l *line
-		if i < len(lines) && lines[i].plain && lines[i].Key == f.Key && bytes.Equal(lines[i].Line, f.Line) {
-			l = &lines[i]
+		plain := i < len(lines) && lines[i].plain && lines[i].Key == f.Key && bytes.Equal(lines[i].Line, f.Line)
+		var value any
+		var head string
+		if plain {
+			value, head = lines[i].value, lines[i].head
 		} else {
-			l = &line{}
-			l.value, l.head = pim.Decode(kind, f.Key, f.Line)
+			value, head = pim.Decode(kind, f.Key, f.Line)
+		}
+		if values != nil {
+			values[i] = value
 		}
 		var err error
 		if len(doc) > 1 {
@@ -63,16 +68,16 @@ func redrawn(kind record.Kind, fields []record.Field, old *document, lines []lin
 		}
 		doc = appendString(doc, f.Key)
 		doc = append(doc, ':')
-		if doc, err = appendValue(doc, l.value); err != nil {
+		if doc, err = appendValue(doc, value); err != nil {
 			return document{}, fmt.Errorf("document of %s: %w", kind, err)
 		}
-		if l.head != "" {
+		if head != "" {
 			par = append(par, sepOf(par, '{'))
 			par = appendString(par, f.Key)
 			par = append(par, ':')
-			par = appendString(par, l.head)
+			par = appendString(par, head)
 		}
-		if f.Blob != nil || !l.plain && !pim.Returns(kind, f.Key, f.Line, l.value, l.head) {
+		if f.Blob != nil || !plain && !pim.Returns(kind, f.Key, f.Line, value, head) {
 			raw = appendRaw(raw, f)
 		}
 	}

@@ -44,7 +44,7 @@ func FuzzColumns(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		known, err := redrawn(record.Contacts, fields, &d, lines)
+		known, err := redrawn(record.Contacts, fields, &d, lines, nil)
 		if err != nil || known.doc != again.doc || known.par != again.par || !bytes.Equal(known.raw, again.raw) {
 			t.Fatalf("drawn with the lines it came from, the document is another: %v\n%v\n%v", err, known, again)
 		}

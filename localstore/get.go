@@ -47,7 +47,7 @@ func (s *Store) record(r *row) (Record, error) {
 		rec.Fields[i] = lines[i].Field
 		rec.Values[lines[i].Key] = lines[i].value
 	}
-	rec.Title = pim.ColumnsOf(r.kind, rec.Fields).Title
+	rec.Title = pim.TitleOf(r.kind, rec.Fields)
 	if r.vid == nil || r.conflicts == 0 {
 		return rec, nil
 	}

@@ -65,7 +65,7 @@ func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
 	if err != nil {
 		return ImportResult{}, err
 	}
-	r, err := t.rowByID(id)
+	r, err := t.rowIfKnown(id)
 	if err != nil {
 		return ImportResult{}, err
 	}
@@ -77,7 +77,7 @@ func (t *tx) importObject(o *pim.Object) (ImportResult, error) {
 		}
 		if known, _, err := t.wasImported(named, hash); err != nil {
 			return ImportResult{}, err
-		} else if other, err := t.rowByID(named); err != nil || known && other != nil {
+		} else if other, err := t.rowIfKnown(named); err != nil || known && other != nil {
 			return ImportResult{ID: named, Outcome: Unchanged, Deleted: err == nil && other.deleted}, err
 		}
 	}

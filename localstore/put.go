@@ -24,11 +24,12 @@ func (t *tx) edited(r *row, fields []record.Field, deleted bool) error {
 
 // written is edited for fields that a row has or had, whatever their size.
 func (t *tx) written(r *row, fields []record.Field, deleted bool) error {
-	d, err := makeDocument(r.kind, fields)
+	values := make([]any, len(fields))
+	d, err := redrawn(r.kind, fields, &document{}, nil, values)
 	if err != nil {
 		return err
 	}
-	c := pim.ColumnsOf(r.kind, fields)
+	c := pim.ColumnsWith(r.kind, fields, values)
 	trashed, err := t.trashedAt(r, deleted)
 	if err != nil {
 		return err
@@ -56,6 +57,7 @@ func (t *tx) written(r *row, fields []record.Field, deleted bool) error {
 type drawn struct {
 	document
 	fields    []record.Field
+	values    []any // of the fields; nil: not decoded
 	state     []byte
 	conflicts int
 	deleted   bool
@@ -67,8 +69,11 @@ type drawn struct {
 // of the row's document where the version was made from them, else nil.
 func draw(r *row, v *record.Version, lines []line) (*drawn, error) {
 	d := &drawn{fields: shown(r.kind, v), deleted: v.Dead()}
+	if lines == nil {
+		d.values = make([]any, len(d.fields))
+	}
 	var err error
-	if d.document, err = redrawn(r.kind, d.fields, &r.document, lines); err != nil {
+	if d.document, err = redrawn(r.kind, d.fields, &r.document, lines, d.values); err != nil {
 		return nil, err
 	}
 	d.state = encodeState(v, d.fields)
@@ -86,7 +91,7 @@ func (d *drawn) shows(r *row) bool {
 
 func (d *drawn) column(kind record.Kind) pim.Columns {
 	if d.columns == nil {
-		c := pim.ColumnsOf(kind, d.fields)
+		c := pim.ColumnsWith(kind, d.fields, d.values)
 		d.columns = &c
 	}
 	return *d.columns

@@ -258,5 +258,5 @@ func (c *session) pastLines(kind record.Kind, n int64) ([]line, error) {
 }
 
 func titleOf(kind record.Kind, lines []line) string {
-	return pim.ColumnsOf(kind, fieldsOf(lines)).Title
+	return pim.TitleOf(kind, fieldsOf(lines))
 }

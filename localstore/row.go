@@ -115,11 +115,23 @@ func (c *session) rowByID(id record.ID) (*row, error) {
 	return rows[0], nil
 }
 
+// rowIfKnown is rowByID for ids that nearly always are unknown: it asks first.
+func (c *session) rowIfKnown(id record.ID) (*row, error) {
+	known, err := c.count("SELECT count(*) FROM record WHERE id = ?", id.String())
+	if err != nil || known == 0 {
+		return nil, err
+	}
+	return c.rowByID(id)
+}
+
 // rowsOf collects the rows of a query that selects rowColumns.
 func (c *session) rowsOf(where string, args ...any) ([]*row, error) {
 	var rows []*row
-	s := newRowScan()
+	var s *rowScan
 	err := c.each(func(scan func(...any) error) error {
+		if s == nil {
+			s = newRowScan()
+		}
 		r, err := s.next(scan)
 		if err == nil {
 			rows = append(rows, r)

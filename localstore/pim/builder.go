@@ -139,7 +139,7 @@ func (b *builder) object() (Object, error) {
 		return Object{}, fmt.Errorf("it is larger than the %d bytes that one record can hold", ObjectBytesMax)
 	}
 	o := Object{Kind: b.kind, Fields: b.fields, Blobs: b.blobs}
-	o.Title = ColumnsOf(o.Kind, o.Fields).Title
+	o.Title = TitleOf(o.Kind, o.Fields)
 	return o, nil
 }
 

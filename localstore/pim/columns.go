@@ -32,8 +32,14 @@ const (
 
 // ColumnsOf computes the columns of a record.
 func ColumnsOf(kind record.Kind, fields []record.Field) Columns {
+	return ColumnsWith(kind, fields, nil)
+}
+
+// ColumnsWith is ColumnsOf for who has decoded the fields: values[i] is what
+// Decode gives for fields[i]. Nil means that nobody has.
+func ColumnsWith(kind record.Kind, fields []record.Field, values []any) Columns {
 	var c Columns
-	v := viewOf(kind, fields)
+	v := &view{kind: kind, fields: fields, values: values}
 	c.Title = cleanTitle(v.title())
 	c.SortKey = sortKey(c.Title)
 	if kind == record.Contacts {
@@ -58,39 +64,70 @@ func ColumnsOf(kind record.Kind, fields []record.Field) Columns {
 	return c
 }
 
+// TitleOf computes the title alone.
+func TitleOf(kind record.Kind, fields []record.Field) string {
+	return cleanTitle((&view{kind: kind, fields: fields}).title())
+}
+
 // view reads the values of a record.
 type view struct {
 	kind   record.Kind
 	fields []record.Field
-	byKey  map[string]int
+	values []any          // of the fields; nil: not decoded
+	byKey  map[string]int // nil while the fields are few
 }
 
-func viewOf(kind record.Kind, fields []record.Field) *view {
-	v := &view{kind, fields, make(map[string]int, len(fields))}
-	for i := range fields {
-		v.byKey[fields[i].Key] = i
+const fewFields = 24
+
+// at returns the place of a key, or -1.
+func (v *view) at(key string) int {
+	if len(v.fields) <= fewFields {
+		for i := len(v.fields) - 1; i >= 0; i-- {
+			if v.fields[i].Key == key {
+				return i
+			}
+		}
+		return -1
 	}
-	return v
+	if v.byKey == nil {
+		v.byKey = make(map[string]int, len(v.fields))
+		for i := range v.fields {
+			v.byKey[v.fields[i].Key] = i
+		}
+	}
+	if i, ok := v.byKey[key]; ok {
+		return i
+	}
+	return -1
+}
+
+// value returns the decoded value of a field.
+func (v *view) value(i int) any {
+	if v.values != nil {
+		return v.values[i]
+	}
+	value, _ := Decode(v.kind, v.fields[i].Key, v.fields[i].Line)
+	return value
 }
 
 // text returns the decoded value under key as one line of words.
 func (v *view) text(key string) string {
-	i, ok := v.byKey[key]
-	if !ok {
+	i := v.at(key)
+	if i < 0 {
 		return ""
 	}
-	value, _ := Decode(v.kind, key, v.fields[i].Line)
-	return strings.TrimSpace(joinValue(value, " "))
+	return v.textAt(i)
 }
+
+func (v *view) textAt(i int) string { return strings.TrimSpace(joinValue(v.value(i), " ")) }
 
 // parts returns the first n components of the structured value under key.
 func (v *view) parts(key string, n int) []string {
-	i, ok := v.byKey[key]
-	if !ok {
+	i := v.at(key)
+	if i < 0 {
 		return nil
 	}
-	value, _ := Decode(v.kind, key, v.fields[i].Line)
-	all, _ := value.([]any)
+	all, _ := v.value(i).([]any)
 	var parts []string
 	for _, p := range all[:min(n, len(all))] {
 		if s := strings.TrimSpace(joinValue(p, " ")); s != "" {
@@ -104,7 +141,7 @@ func (v *view) parts(key string, n int) []string {
 func (v *view) first(name string) string {
 	for i := range v.fields {
 		if leafName(v.fields[i].Key) == name {
-			if s := v.text(v.fields[i].Key); s != "" {
+			if s := v.textAt(i); s != "" {
 				return s
 			}
 		}
@@ -162,7 +199,7 @@ func (v *view) title() string {
 	}
 	for i := range v.fields { // no entry: a time zone, or something like VFREEBUSY
 		key := v.fields[i].Key
-		if zone, ok := strings.CutPrefix(key, zonePrefix); ok && path == "" && len(v.byKey) > 0 {
+		if zone, ok := strings.CutPrefix(key, zonePrefix); ok && path == "" && len(v.fields) > 0 {
 			return "time zone " + zone
 		}
 		if rest, ok := strings.CutPrefix(key, pathCalendar+"/"); ok && strings.Contains(rest, "/") {
@@ -178,7 +215,7 @@ func (v *view) anything() string {
 	for i := range v.fields {
 		path, leaf := splitKey(v.fields[i].Key)
 		if path == "" && searchable(leafName(leaf)) && v.fields[i].Blob == nil && !strings.HasPrefix(leaf, zonePrefix) {
-			if s := v.text(v.fields[i].Key); s != "" {
+			if s := v.textAt(i); s != "" {
 				return s
 			}
 		}
@@ -230,21 +267,24 @@ func (v *view) search() (string, []string) {
 		if f.Blob != nil || strings.HasPrefix(leaf, zonePrefix) || strings.HasPrefix(path, pathCalendar+"/") && !strings.Contains(path, ".") {
 			continue
 		}
-		if name == "TEL" || name == "X-MS-TEL" {
-			if d := phoneDigits(v.text(f.Key)); d != "" && !seen["+"+d] && len(digits) < digitsMax {
+		phone, found := name == "TEL" || name == "X-MS-TEL", searchable(name)
+		if !phone && !found {
+			continue
+		}
+		s := v.textAt(i)
+		if phone {
+			if d := phoneDigits(s); d != "" && !seen["+"+d] && len(digits) < digitsMax {
 				seen["+"+d] = true
 				digits = append(digits, d)
 			}
 		}
-		if !searchable(name) {
+		if !found || name == "ATTACH" && len(s) > 200 {
 			continue
 		}
-		s := v.text(f.Key)
-		if name == "ATTACH" && len(s) > 200 {
-			continue
-		}
-		if p, ok := parseProperty(f.Line); ok && (name == "ATTENDEE" || name == "ORGANIZER") {
-			s = strings.TrimSpace(toUTF8([]byte(p.param("CN")), "") + " " + s)
+		if name == "ATTENDEE" || name == "ORGANIZER" {
+			if p, ok := parseProperty(f.Line); ok {
+				s = strings.TrimSpace(toUTF8([]byte(p.param("CN")), "") + " " + s)
+			}
 		}
 		if s == "" || seen[s] || b.Len()+len(s) >= searchTextBytesMax {
 			continue

@@ -168,7 +168,7 @@ func Apply(kind record.Kind, fields []record.Field, key, value string) ([]record
 	base, add := strings.CutSuffix(key, "+")
 	e.add = add
 	if kind != record.Contacts && len(fields) > 0 {
-		path, ok := viewOf(kind, fields).mainPath()
+		path, ok := (&view{kind: kind, fields: fields}).mainPath()
 		if !ok && !strings.Contains(base, "/") {
 			return nil, fmt.Errorf("%w: this record has no entry that could have %q", ErrKey, base)
 		}
