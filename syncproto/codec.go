@@ -56,13 +56,8 @@ func Encode(m Message) ([]byte, error) {
 	return b, nil
 }
 
-// buffers are what messages are encoded in, before they have their size.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 func encode(m Message) ([]byte, error) {
-	buf := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(buf)
-	buf.Reset()
+	buf := bytes.NewBuffer(make([]byte, 0, room(m)))
 	buf.WriteByte(0x82)
 	if t := m.Type(); t < 24 {
 		buf.WriteByte(byte(t))
@@ -72,14 +67,37 @@ func encode(m Message) ([]byte, error) {
 	if err := encMode.MarshalToBuffer(m, buf); err != nil {
 		return nil, err
 	}
-	return bytes.Clone(buf.Bytes()), nil
+	return buf.Bytes(), nil
 }
+
+// room is what a message takes, about: what is larger is copied as it grows.
+func room(m Message) int {
+	const small, item = 256, 24
+	n := small
+	switch m := m.(type) {
+	case *Push:
+		for i := range m.Versions {
+			n += m.Versions[i].size() + item
+		}
+	case *Batch:
+		for i := range m.Items {
+			n += len(m.Items[i].Header) + len(m.Items[i].Body) + item
+		}
+	case *Chunk:
+		n += len(m.Header) + len(m.Body)
+	}
+	return n
+}
+
+// buffers are what messages are encoded in to be compared.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // encodes reports whether body is what the encoding of m has.
 func encodes(m Message, body []byte) bool {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
+	buf.Grow(len(body))
 	return encMode.MarshalToBuffer(m, buf) == nil && bytes.Equal(buf.Bytes(), body)
 }
 

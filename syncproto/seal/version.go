@@ -56,7 +56,7 @@ func (k *Keys) OpenVersion(s Sealed) (Opened, error) {
 	if err != nil || len(s.Body) != h.Length+Overhead {
 		return Opened{}, ErrOpen
 	}
-	payload, ok := k.open(k.version, contextVersion, h.VersionID, s)
+	payload, ok := k.open(nil, k.version, contextVersion, h.VersionID, s)
 	if !ok {
 		return Opened{}, ErrOpen
 	}
@@ -88,14 +88,15 @@ func (k *Keys) SealKnownChunk(id record.ChunkID, plain []byte) Sealed {
 	return k.seal(k.chunk, contextChunk, h.ID, h.marshal(), body)
 }
 
-// OpenChunk opens a sealed chunk and returns its id, recomputed, and its bytes.
-// Whatever is wrong, the error is ErrOpen.
+// OpenChunk opens a sealed chunk and returns its id, recomputed, and its bytes,
+// which stand in s.Body: the sealed form is gone, whatever comes out. Whatever is
+// wrong, the error is ErrOpen.
 func (k *Keys) OpenChunk(s Sealed) (record.ChunkID, []byte, error) {
 	h, err := ParseChunkHeader(s.Header)
 	if err != nil || len(s.Body) != h.Length+Overhead {
 		return record.ChunkID{}, nil, ErrOpen
 	}
-	plain, ok := k.open(k.chunk, contextChunk, h.ID, s)
+	plain, ok := k.open(s.Body[nonceTailBytes:nonceTailBytes], k.chunk, contextChunk, h.ID, s)
 	if want := k.ChunkID(plain); !ok || len(plain) == 0 || !hmac.Equal(want[:], h.ID[:]) {
 		return record.ChunkID{}, nil, ErrOpen
 	}
@@ -118,11 +119,12 @@ func (k *Keys) seal(a cipher.AEAD, context string, id [16]byte, header, body []b
 }
 
 // open returns the payload of s without padding. A nonce that is not the one
-// that sealing makes is refused: one plaintext has one sealed form.
-func (k *Keys) open(a cipher.AEAD, context string, id [16]byte, s Sealed) ([]byte, bool) {
+// that sealing makes is refused: one plaintext has one sealed form. The payload is
+// appended to dst, which may be the place of the ciphertext.
+func (k *Keys) open(dst []byte, a cipher.AEAD, context string, id [16]byte, s Sealed) ([]byte, bool) {
 	ad := k.associated(context, s.Header)
 	tail, ciphertext := s.Body[:nonceTailBytes], s.Body[nonceTailBytes:]
-	plain, err := a.Open(nil, append(id[:], tail...), ciphertext, ad)
+	plain, err := a.Open(dst, append(id[:], tail...), ciphertext, ad)
 	if err != nil {
 		return nil, false
 	}
