@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -40,12 +41,19 @@ type placement struct {
 	now     int64
 	head    syncproto.Seq
 	kinds   map[record.Kind]*syncproto.KindState
-	order   []record.Kind // of kinds, as they came
-	known   int           // kinds that the account has; -1 before it was looked up
-	seen    record.Vector // highest counters in what was stored
-	left    int64         // bytes that the account may write before this push
-	written int64         // bytes of what was stored
+	order   []record.Kind  // of kinds, as they came
+	known   int            // kinds that the account has; -1 before it was looked up
+	fresh   map[place]bool // records of which nothing is stored, where that was asked
+	seen    record.Vector  // highest counters in what was stored
+	left    int64          // bytes that the account may write before this push
+	written int64          // bytes of what was stored
 	got     syncproto.Committed
+}
+
+// place is where the versions of a record stand in an account.
+type place struct {
+	kind record.Kind
+	id   record.ID
 }
 
 func (p *placement) run(versions []syncproto.CloudVersion) error {
@@ -55,6 +63,9 @@ func (p *placement) run(versions []syncproto.CloudVersion) error {
 	}
 	p.head, p.known = old, -1
 	if p.left, err = p.s.quota.room(p.t, p.account); err != nil {
+		return err
+	}
+	if err := p.findFresh(versions); err != nil {
 		return err
 	}
 	p.got.Seqs = make([]syncproto.Seq, len(versions))
@@ -89,7 +100,13 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 		return err
 	}
 	id, version := v.Ref.Record(), v.Ref.Version()
-	held, err := antichain(p.t, p.account, v.Kind, id)
+	var held []cloudstore.Entry
+	fresh := p.fresh[place{v.Kind, id}]
+	if fresh {
+		delete(p.fresh, place{v.Kind, id})
+	} else {
+		held, err = antichain(p.t, p.account, v.Kind, id)
+	}
 	if errors.Is(err, errStoredHeader) {
 		if err := p.s.dropUnreadable(p.t, p.account, v.Kind, id); err != nil {
 			return err
@@ -129,7 +146,7 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 			removeFrom(kind, d)
 		}
 		p.head++
-		if err := p.t.insert(p.account, v, p.head); err != nil {
+		if err := p.t.insert(p.account, v, p.head, fresh); err != nil {
 			return err
 		}
 		if len(held) == 0 {
@@ -148,6 +165,53 @@ func (p *placement) place(i int, v *syncproto.CloudVersion) error {
 		p.seen[r] = max(p.seen[r], c)
 	}
 	return nil
+}
+
+// findFresh asks at once which records of a push are new, as nearly all are in an
+// account's first sync. One or few versions are asked for as they are placed.
+func (p *placement) findFresh(versions []syncproto.CloudVersion) error {
+	const few = 4
+	if len(versions) <= few {
+		return nil
+	}
+	p.fresh = make(map[place]bool, len(versions))
+	ids := map[record.Kind][]string{}
+	for i := range versions {
+		at := place{versions[i].Kind, versions[i].Ref.Record()}
+		if !p.fresh[at] {
+			p.fresh[at] = true
+			ids[at.kind] = append(ids[at.kind], at.id.String())
+		}
+	}
+	for kind, list := range ids {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		if err := p.dropStored(kind, string(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropStored takes out of p.fresh what is stored of the ids in a JSON list.
+func (p *placement) dropStored(kind record.Kind, ids string) error {
+	rows, err := p.t.rows(`SELECT unhex(value) AS id FROM json_each(?1)
+		WHERE EXISTS (SELECT 1 FROM version INDEXED BY version_by_record WHERE account = ?2 AND kind = ?3 AND record = unhex(value))
+		OR EXISTS (SELECT 1 FROM dominated WHERE account = ?2 AND kind = ?3 AND record = unhex(value))`, ids, p.account[:], string(kind))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id []byte
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		delete(p.fresh, place{kind, record.ID(id)})
+	}
+	return rows.Err()
 }
 
 func (p *placement) reject(v *syncproto.CloudVersion, c syncproto.Code) {
@@ -214,11 +278,13 @@ func antichain(q querier, account seal.Account, kind record.Kind, id record.ID) 
 	return held, rows.Err()
 }
 
-func (t *txn) insert(account seal.Account, v *syncproto.CloudVersion, seq syncproto.Seq) error {
+// insert adds a version to the log. fresh says that nothing of its record is stored.
+func (t *txn) insert(account seal.Account, v *syncproto.CloudVersion, seq syncproto.Seq, fresh bool) error {
 	id, version := v.Ref.Record(), v.Ref.Version()
-	// It may have been set aside, or dominated by one that was.
-	if _, err := t.put("DELETE FROM dominated WHERE account = ? AND kind = ? AND record = ? AND version = ?", account[:], string(v.Kind), id[:], version[:]); err != nil {
-		return err
+	if !fresh { // it may have been set aside, or dominated by one that was
+		if _, err := t.put("DELETE FROM dominated WHERE account = ? AND kind = ? AND record = ? AND version = ?", account[:], string(v.Kind), id[:], version[:]); err != nil {
+			return err
+		}
 	}
 	_, err := t.put("INSERT INTO version (account, kind, seq, record, version, dead, header, body, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		account[:], string(v.Kind), int64(seq), id[:], version[:], v.Dead, v.Header, v.Body, checksum(v.Header, v.Body))

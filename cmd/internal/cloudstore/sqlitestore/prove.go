@@ -210,7 +210,7 @@ func (t *txn) restore(account seal.Account, kind record.Kind, id record.ID, head
 			continue
 		}
 		*head++
-		if err := t.insert(account, &kept[i], *head); err != nil {
+		if err := t.insert(account, &kept[i], *head, false); err != nil {
 			return nil, err
 		}
 		back = append(back, v)

@@ -36,7 +36,7 @@ func TestOlderFormatLearnsStatements(t *testing.T) {
 	}
 	// A statement that rots is not believed, and verify says so.
 	err = s.do(ctx, 0, func(t *txn) error {
-		_, err := t.exec("UPDATE statement SET body = CAST(substr(body, 1, 100) || x'00' || substr(body, 102) AS BLOB)")
+		_, err := t.exec("UPDATE statement SET body = CAST(substr(body, 1, 100) || CASE substr(body, 101, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(body, 102) AS BLOB)")
 		return err
 	}, nil)
 	if err != nil {

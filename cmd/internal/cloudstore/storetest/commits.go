@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"sidekeep/cmd/internal/cloudstore"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 func testFirstPush(f *fixture) {
@@ -245,5 +247,72 @@ func testRandom(f *fixture) {
 		if n != len(top) {
 			f.Errorf("record %d: %d held, want %d", id, n, len(top))
 		}
+	}
+}
+
+// testBulk pushes the same versions, of several records and kinds, many at once and
+// one by one, with repeats, and some that are set aside in between.
+func testBulk(f *fixture) {
+	seed := rand.Uint64()
+	f.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	a, one := f.author(), f.author()
+	authors := []*Author{a, a.Sibling()}
+	var all []syncproto.CloudVersion
+	for _, kind := range []record.Kind{record.Tasks, record.Notes} {
+		for id := range byte(12) {
+			made := []*record.Version{a.Edit(record.New(), "FN:0")}
+			for i := range rnd.IntN(4) {
+				au := authors[rnd.IntN(len(authors))]
+				made = append(made, au.Edit(made[rnd.IntN(len(made))], fmt.Sprint(i)))
+			}
+			for _, v := range made {
+				all = append(all, a.Seal(kind, record.ID{id}, v))
+			}
+		}
+	}
+	all = append(all, all[:10]...)
+	rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for len(all) > 0 {
+		n := min(1+rnd.IntN(16), len(all))
+		got := f.push(a, all[:n]...)
+		for i := range n {
+			alone := f.push(one, all[i])
+			all[i].Index = i
+			if alone.Seqs[0] != got.Seqs[i] {
+				f.Fatalf("version %d of %d has sequence %d, alone %d", i, n, got.Seqs[i], alone.Seqs[0])
+			}
+		}
+		v := all[rnd.IntN(n)]
+		all = all[n:]
+		if rnd.IntN(2) == 0 {
+			for _, account := range []seal.Account{a.Account, one.Account} {
+				if _, err := f.SetAside(f.ctx, account, v.Kind, []syncproto.Ref{v.Ref}); err != nil {
+					f.Fatal(err)
+				}
+			}
+			all = append(all, v) // it comes again
+		}
+		if len(all) < 40 && rnd.IntN(4) == 0 {
+			all = append(all, v)
+		}
+	}
+	for _, kind := range []record.Kind{record.Tasks, record.Notes} {
+		if many, single := f.held(a, kind), f.held(one, kind); !maps.Equal(many, single) {
+			f.Errorf("%s: %d held, one by one %d", kind, len(many), len(single))
+		}
+	}
+	var kept [2][]int // dominated and aside, by kind
+	for i, account := range []seal.Account{a.Account, one.Account} {
+		r, err := f.Report(f.ctx, &account)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, k := range r.Accounts[0].Kinds {
+			kept[i] = append(kept[i], k.Dominated, k.Aside)
+		}
+	}
+	if !slices.Equal(kept[0], kept[1]) {
+		f.Errorf("dominated and aside: %v, one by one %v", kept[0], kept[1])
 	}
 }

@@ -69,6 +69,7 @@ func Run(t *testing.T, newStore func(t *testing.T, clock *Clock) Open) {
 		{"reopen", testReopen},
 		{"many writers", testManyWriters},
 		{"random histories", testRandom},
+		{"many at once as one by one", testBulk},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
