@@ -90,7 +90,30 @@ func (t *tx) setLost(l *Lost) error {
 	if err != nil {
 		return err
 	}
+	t.losses = someLost
 	return t.setMeta(metaLost+l.ID.String(), string(b))
+}
+
+// What a transaction knows of the lost records in table meta.
+const (
+	lossesUnread = iota
+	noneLost
+	someLost
+)
+
+// notLost takes a record off the list of lost ones, which nearly always is empty.
+func (t *tx) notLost(id record.ID) error {
+	if t.losses == lossesUnread {
+		n, err := t.count("SELECT EXISTS (SELECT 1 FROM meta WHERE key > 'lost/' AND key < 'lost0')")
+		if err != nil {
+			return err
+		}
+		t.losses = noneLost + n
+	}
+	if t.losses == noneLost {
+		return nil
+	}
+	return t.setMeta(metaLost+id.String(), nil)
 }
 
 // settleLost is called when the cloud has proven to hold exactly what this

@@ -321,7 +321,7 @@ func (t *tx) minted(w *writing, m *minter) (o Outgoing, size int, err error) {
 		return o, 0, err
 	}
 	o.Order = t.order
-	if err := t.setMeta(metaLost+r.id.String(), nil); err != nil { // written anew: no edit of it is missed any more
+	if err := t.notLost(r.id); err != nil { // written anew: no edit of it is missed any more
 		return o, 0, err
 	}
 	_, err = t.reconsider(r, w.next)

@@ -44,8 +44,7 @@ const (
 )
 
 const rowColumns = `r.n, r.id, r.kind, r.deleted, r.doc, r.par, r.raw, r.vid, r.state, r.trashed, r.conflicts,
- d.n IS NOT NULL, d.doc, d.par, d.raw, coalesce(d.deleted, 0), d.keys, coalesce(d.hold, 0), o.n IS NOT NULL, coalesce(o.acked, 0),
- h.vid, h.version, coalesce(h.over, 0), coalesce(h.state, 0), coalesce(h.loss, 0), h.ord IS NOT NULL, coalesce(h.acked, 0),
+ d.n IS NOT NULL, d.doc, d.par, d.raw, coalesce(d.deleted, 0), d.keys, coalesce(d.hold, 0), o.n IS NOT NULL, coalesce(o.acked, 0), h.n IS NOT NULL,
  NOT EXISTS (SELECT 1 FROM stale WHERE n = r.n AND columns = 1), NOT EXISTS (SELECT 1 FROM chunk_ref WHERE record = r.n)
  FROM record r LEFT JOIN dirty d ON d.n = r.n LEFT JOIN outbox o ON o.n = r.n LEFT JOIN held h ON h.n = r.n`
 
@@ -59,9 +58,7 @@ type rowScan struct {
 	bRaw       []byte
 	rowKeys    sql.NullString
 	rowAcked   int64
-	h          heldRow
-	hVid       []byte
-	hAcked     int64
+	hasHeld    bool
 	into       []any
 }
 
@@ -69,13 +66,14 @@ func newRowScan() *rowScan {
 	s := &rowScan{}
 	s.into = []any{&s.n, &s.rowID, &s.kind, &s.deleted, &s.doc, &s.rowPar, &s.raw, &s.rowVid, &s.state, &s.trashed, &s.conflicts,
 		&s.dirty, &s.bDoc, &s.bPar, &s.bRaw, &s.wasDeleted, &s.rowKeys, &s.hold, &s.queued, &s.rowAcked,
-		&s.hVid, &s.h.encoded, &s.h.over, &s.h.state, &s.h.loss, &s.h.queued, &s.hAcked, &s.filled, &s.noRefs}
+		&s.hasHeld, &s.filled, &s.noRefs}
 	return s
 }
 
-// next gives the row that scan reads.
+// next gives the row that scan reads. What is held of it, which is rare, is read
+// by whoever sees hasHeld.
 func (s *rowScan) next(scan func(...any) error) (*row, error) {
-	s.row, s.h = row{}, heldRow{}
+	s.row = row{}
 	err := scan(s.into...)
 	if err != nil {
 		return nil, err
@@ -88,12 +86,6 @@ func (s *rowScan) next(scan func(...any) error) (*row, error) {
 	if s.rowVid != nil {
 		r.vid = new(record.VersionID)
 		copy(r.vid[:], s.rowVid)
-	}
-	if s.hVid != nil {
-		h := s.h
-		copy(h.vid[:], s.hVid)
-		h.acked = uint64(s.hAcked)
-		r.held = &h
 	}
 	if s.bDoc.Valid {
 		r.before = &document{s.bDoc.String, s.bPar.String, s.bRaw}
@@ -133,12 +125,30 @@ func (c *session) rowsOf(where string, args ...any) ([]*row, error) {
 			s = newRowScan()
 		}
 		r, err := s.next(scan)
-		if err == nil {
-			rows = append(rows, r)
+		if err != nil {
+			return err
+		}
+		if rows = append(rows, r); s.hasHeld {
+			r.held, err = c.heldRowOf(r.n)
 		}
 		return err
 	}, "SELECT "+rowColumns+" "+where, args...)
 	return rows, err
+}
+
+// heldRowOf reads what is held of a record; nil if nothing is.
+func (c *session) heldRowOf(n int64) (*heldRow, error) {
+	var h heldRow
+	var vid []byte
+	var acked int64
+	found, err := c.one([]any{&vid, &h.encoded, &h.over, &h.state, &h.loss, &h.queued, &acked},
+		"SELECT vid, version, over, state, loss, ord IS NOT NULL, acked FROM held WHERE n = ?", n)
+	if err != nil || !found {
+		return nil, err
+	}
+	copy(h.vid[:], vid)
+	h.acked = uint64(acked)
+	return &h, nil
 }
 
 // base is the document that the version of the row stands in.

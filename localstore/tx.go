@@ -129,6 +129,7 @@ type tx struct {
 	received  record.Vector                    // join of vectors received in this transaction
 	stored    record.Vector                    // join of the vectors of versions stored in this transaction
 	uncounted bool                             // what was seen is to be counted again
+	losses    int                              // noneLost or someLost, if that was asked
 	changed   bool                             // something that the agent should look at
 	began     int64                            // last change of the history before this transaction; with Store.ownClock
 }
