@@ -275,7 +275,7 @@ func (t *tx) phones(r *row, fresh bool, digits []string) error {
 		if len(tail) > tailDigits {
 			tail = tail[len(tail)-tailDigits:]
 		}
-		err := t.exec("INSERT INTO phone (tail, digits, record) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM phone WHERE tail = ?1 AND digits = ?2 AND record = ?3)", tail, d, r.n)
+		err := t.exec("INSERT INTO phone (tail, digits, record) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", tail, d, r.n)
 		if err != nil {
 			return fmt.Errorf("store phone numbers: %w", err)
 		}
