@@ -121,7 +121,9 @@ type Store struct {
 	sentMu sync.Mutex
 	sent   map[record.VersionID]sentVersion // versions that were given out to be pushed; until acknowledged
 
-	claimed atomic.Bool // the session's claim was accepted: minting is allowed
+	made    time.Time    // when Open was called
+	wrote   atomic.Int64 // when the last transaction ended, ns after that
+	claimed atomic.Bool  // the session's claim was accepted: minting is allowed
 
 	wake    chan struct{}
 	watcher *watcher // nil until Wake
@@ -155,6 +157,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		idleReaders: make(chan *session, readersMax),
 		wake:        make(chan struct{}, 1),
 		ownClock:    ownClock,
+		made:        time.Now(),
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"sidekeep/localstore/rangeset"
 	"sidekeep/localstore/record"
@@ -142,6 +143,7 @@ func (s *Store) write(ctx context.Context, lazy bool, fn func(*tx) error) (err e
 		return err
 	}
 	defer s.unlock()
+	defer func() { s.wrote.Store(int64(time.Since(s.made))) }()
 	if lazy {
 		if err := s.writer.exec("PRAGMA synchronous = NORMAL"); err != nil {
 			return explain(err)

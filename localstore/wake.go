@@ -10,7 +10,9 @@ import (
 
 const (
 	wakePoll    = time.Second            // where files can not be watched
-	wakeFirst   = 500 * time.Microsecond // from a write to the -wal to the first look
+	wakeApart   = 100 * time.Microsecond // between looks at once
+	wakeOwn     = time.Millisecond       // for so long after a transaction what is written to the -wal is its
+	wakeFirst   = 500 * time.Microsecond // from a write to the -wal to the first look that is not at once
 	wakeSoon    = 8 * time.Millisecond   // up to here each wait is twice the last, then three times
 	wakeLast    = 3 * time.Second        // no wait is longer
 	absorbAfter = 2 * time.Second        // quiet time after which other programs' writes are absorbed
@@ -64,6 +66,8 @@ func (s *Store) signal() {
 // data_version, which changes only for commits of other connections. A commit
 // writes the -wal, waits until that is on the flash, and only then becomes
 // visible, without another event: so it looks soon, and again, for some seconds.
+// It also looks at each event that does not come from this Store's own writes: a
+// timer takes a millisecond at least, and by then a small commit is long there.
 func (s *Store) watch(w *watcher) {
 	defer close(w.done)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -83,6 +87,7 @@ func (s *Store) watch(w *watcher) {
 	again, wait := time.NewTimer(wakeFirst), wakeFirst
 	defer again.Stop()
 	s.look(ctx) // what came before the watching
+	looked := time.Now()
 	for {
 		select {
 		case <-w.stop:
@@ -100,7 +105,12 @@ func (s *Store) watch(w *watcher) {
 					wait = wakeFirst
 					again.Reset(wait)
 				}
-				upkeep.after(false)
+				others := false
+				if time.Since(looked) >= wakeApart && !s.writes() {
+					others = s.look(ctx)
+					looked = time.Now()
+				}
+				upkeep.after(others)
 			}
 		case <-again.C:
 			if s.look(ctx) {
@@ -148,6 +158,11 @@ func (u *upkeep) run(ctx context.Context) {
 		u.absorb = false
 		u.timer.Reset(flushAfter)
 	}
+}
+
+// writes reports whether a transaction of this Store is under way or has just ended.
+func (s *Store) writes() bool {
+	return len(s.writing) > 0 || time.Since(s.made)-time.Duration(s.wrote.Load()) < wakeOwn
 }
 
 // longer is the wait after a look that follows a wait.
