@@ -19,7 +19,8 @@ type DeviceAction interface{ deviceAction() }
 type (
 	// DeviceOpened says that the socket is open. Nonce is fresh randomness.
 	DeviceOpened struct{ Nonce Nonce }
-	// DeviceReceived is one decoded message. It is not changed after that.
+	// DeviceReceived is one decoded message. It is not changed after that, but for
+	// the bodies of Chunk messages, which are opened where they stand.
 	DeviceReceived struct{ Message Message }
 	// DeviceChanged says that something in the store may want to be sent.
 	DeviceChanged struct{}

@@ -88,7 +88,7 @@ func (c *Conn) ReadPaced(ctx context.Context, p Pace) ([]byte, error) {
 	var slow atomic.Bool
 	cut := time.AfterFunc(p.Grace, func() {
 		slow.Store(true)
-		c.c.CloseNow()
+		c.CloseNow()
 	})
 	defer cut.Stop()
 	began := time.Now()
@@ -141,7 +141,10 @@ func (c *Conn) Write(ctx context.Context, b []byte) error {
 	}
 	err := c.c.Write(ctx, websocket.MessageBinary, b)
 	if c.gather != nil {
-		err = errors.Join(err, c.gather.end(ctx))
+		if e := c.gather.end(ctx); err == nil && e != nil { // the library does not know of it
+			c.c.CloseNow()
+			err = errors.Join(ctx.Err(), e)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("write websocket: %w", err)
@@ -171,7 +174,12 @@ func (c *Conn) Close(code StatusCode, reason string) error {
 }
 
 // CloseNow frees the connection without a handshake. Closing twice is harmless.
-func (c *Conn) CloseNow() error { return c.c.CloseNow() }
+func (c *Conn) CloseNow() error {
+	if c.gather != nil {
+		c.gather.cut()
+	}
+	return c.c.CloseNow()
+}
 
 // Remote returns the peer's network address as the server saw it, or "".
 func (c *Conn) Remote() string { return c.remote }

@@ -18,12 +18,16 @@ type counted struct {
 	net.Conn
 	writes atomic.Int64
 	stuck  atomic.Bool
+	fail   atomic.Bool
 	ended  chan struct{}
 	once   sync.Once
 }
 
 func (c *counted) Write(b []byte) (int, error) {
 	c.writes.Add(1)
+	if c.fail.Load() {
+		return 0, errPassing
+	}
 	if c.stuck.Load() {
 		<-c.ended
 		return 0, net.ErrClosed
@@ -133,7 +137,7 @@ func TestLargeMessagesGoOutInFewWrites(t *testing.T) {
 // TestWriteEndsWithItsContext has a peer that takes nothing, at every place where
 // a message can wait for it.
 func TestWriteEndsWithItsContext(t *testing.T) {
-	for _, n := range []int{100, 5000, 200000} {
+	for _, n := range []int{100, 4088, 5000, 200000} {
 		c, conn := dialCounted(t)
 		conn.stuck.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -141,8 +145,8 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 		go func() { done <- c.Write(ctx, make([]byte, n)) }()
 		select {
 		case err := <-done:
-			if err == nil {
-				t.Errorf("%d bytes were written to a peer that takes none", n)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%d bytes to a peer that takes none: %v", n, err)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%d bytes: Write does not end", n)
@@ -153,16 +157,47 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 
 // TestWriteFailsWhenTheEndOfAMessageDoes has the last bytes of a message fail.
 func TestWriteFailsWhenTheEndOfAMessageDoes(t *testing.T) {
-	g := &gatherer{Conn: brokenConn{}}
+	g := &gatherer{Conn: &brokenConn{}}
 	g.begin()
 	if n, err := g.Write(make([]byte, writeBytes)); n != writeBytes || err != nil {
 		t.Fatalf("gathered %d, %v", n, err)
 	}
-	if err := g.end(t.Context()); !errors.Is(err, net.ErrClosed) {
+	if err := g.end(t.Context()); !errors.Is(err, errPassing) {
 		t.Errorf("the end of a message failed: %v", err)
+	}
+	// What was lost is not to be followed by anything.
+	if _, err := g.Write([]byte("more")); !errors.Is(err, errPassing) {
+		t.Errorf("and then: %v", err)
 	}
 }
 
-type brokenConn struct{ net.Conn }
+// brokenConn fails once.
+type brokenConn struct {
+	net.Conn
+	failed bool
+}
 
-func (brokenConn) Write([]byte) (int, error) { return 0, net.ErrClosed }
+var errPassing = errors.New("a passing fault")
+
+func (c *brokenConn) Write(b []byte) (int, error) {
+	if c.failed {
+		return len(b), nil
+	}
+	c.failed = true
+	return 0, errPassing
+}
+
+// TestNothingFollowsALostMessage has a write fail at any place of a message.
+func TestNothingFollowsALostMessage(t *testing.T) {
+	for _, n := range []int{100, 4088, 10000, 70000, 200000} { // 4088 and 8 of header: a whole buffer
+		c, conn := dialCounted(t)
+		conn.fail.Store(true)
+		if err := c.Write(patience(t), make([]byte, n)); !errors.Is(err, errPassing) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+		conn.fail.Store(false)
+		if err := c.Write(patience(t), make([]byte, 10)); err == nil {
+			t.Errorf("%d bytes were lost, and the next message went out", n)
+		}
+	}
+}
