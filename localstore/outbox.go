@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"sidekeep/localstore/record"
 )
 
@@ -186,7 +189,7 @@ func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 				// The index was just written, and is small beside the records.
 				n, err := t.execCount(`DELETE FROM outbox WHERE n = ?1
  AND EXISTS (SELECT 1 FROM record INDEXED BY record_set WHERE kind = outbox.kind AND id = ?3 AND vid = ?2 AND +n = ?1)`, sent.row, ref.VersionID[:], ref.ID.String())
-				if err != nil {
+				if err != nil && !lacksIndex(err) {
 					return err
 				}
 				if n > 0 {
@@ -209,6 +212,13 @@ func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 		return fmt.Errorf("note acknowledgements: %w", err)
 	}
 	return nil
+}
+
+// lacksIndex reports whether a statement could not be made because a program
+// dropped or replaced an index that it names. Nothing was done then.
+func lacksIndex(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_ERROR
 }
 
 // MarkSent notes that reconcile found these versions at the cloud. Like Acked.

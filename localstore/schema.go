@@ -54,7 +54,7 @@ func schemaSQL(from, to int) (string, error) {
 func makeFile(ctx context.Context, path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > 0 {
-		return nil
+		return sameModes(path, info.Mode())
 	}
 	db := openPool(dsn(path, false), 1, false)
 	defer db.Close()
@@ -68,6 +68,24 @@ func makeFile(ctx context.Context, path string) error {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.Chmod(path, fileMode(filepath.Dir(path)))
+	}
+	return nil
+}
+
+// sameModes gives the -wal and -shm that a power cut left behind the mode that the
+// file has now: SQLite does so only for those that it makes.
+func sameModes(path string, mode fs.FileMode) error {
+	for _, other := range []string{path + "-wal", path + "-shm"} {
+		info, err := os.Stat(other)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode() == mode {
+			continue
+		}
+		if err == nil {
+			err = os.Chmod(other, mode.Perm())
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) { // only its owner can
+			return err
+		}
 	}
 	return nil
 }

@@ -385,3 +385,27 @@ func TestNewEpochForgetsCursorsAndProofs(t *testing.T) {
 	must(t, a.ResetEpoch(t.Context(), Epoch{2}))
 	check(0)
 }
+
+// A program that drops or replaces an index of the schema keeps no acknowledgement back.
+func TestAckedWithoutItsIndex(t *testing.T) {
+	for _, sql := range []string{"DROP INDEX record_set", "DROP INDEX record_set; CREATE INDEX record_set ON record (kind) WHERE deleted = 1"} {
+		dir := t.TempDir()
+		s := openTest(t, dir, Options{})
+		claim(t, s)
+		must(t, s.Put(t.Context(), record.Notes, record.ID{1}, []record.Field{{Key: "A", Line: []byte("A:1")}}))
+		out, err := s.Mint(t.Context(), record.Notes, 0, 10, 1<<20, nil)
+		must(t, err)
+		if len(out) != 1 {
+			t.Fatalf("%d versions", len(out))
+		}
+		wantShell(t, dir, sql, "")
+		must(t, s.Acked(t.Context(), []Ref{{ID: out[0].ID, VersionID: out[0].VersionID}}))
+		must(t, s.read(t.Context(), func(c *session) error {
+			if n, err := c.count("SELECT count(*) FROM outbox"); err != nil || n != 0 {
+				t.Errorf("%d wait in the outbox, %v", n, err)
+			}
+			return nil
+		}))
+		must(t, s.checkSchema(t.Context()))
+	}
+}
