@@ -40,7 +40,12 @@ func (a *app) tryStore(ctx context.Context, h *home, log *slog.Logger) (*localst
 		fmt.Fprintf(a.stderr, "sidekeep: the database is gone from %s; beginning with an empty one\nhint: 'sidekeep sync' fetches what the cloud has; if you have the old %s, stop all of sidekeep and put it back first\n",
 			escape(h.data()), localstore.FileName)
 	}
-	s, err := localstore.Open(ctx, h.data(), storeOptions(h, log))
+	o := storeOptions(h, log)
+	// Only the agent has a log. A command ends soon: what other programs write
+	// meanwhile it sees within a second, and it has no watch of the file system to
+	// give back, which the kernel takes ten milliseconds for.
+	o.Poll = log == nil
+	s, err := localstore.Open(ctx, h.data(), o)
 	if err != nil {
 		return nil, explain("open the database", err)
 	}
