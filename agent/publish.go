@@ -243,6 +243,10 @@ func (a *Agent) Watch(ctx context.Context, each func(Status) bool) error {
 	}
 }
 
+// followAfter is how long a sync takes before anybody is told of it: a snapshot
+// counts the records, and most syncs have ended by then.
+const followAfter = 150 * time.Millisecond
+
 // follow gives snapshots to progress from a goroutine of its own until the
 // returned function is called, which gives it the last one.
 func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func()) {
@@ -250,6 +254,9 @@ func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if !sleep(fctx, followAfter) {
+			return
+		}
 		a.Watch(fctx, func(s Status) bool { progress(s); return true })
 	}()
 	return func() {

@@ -11,15 +11,7 @@ import (
 // migrate brings a file of an older format to this program's, in one
 // transaction: it is done, or nothing happened.
 func (s *Store) migrate(ctx context.Context) error {
-	var have int
-	err := s.read(ctx, func(c *session) (err error) {
-		have, err = formatOf(c, s.path)
-		return err
-	})
-	if err != nil || have == formatVersion {
-		return err
-	}
-	err = s.write(ctx, false, func(t *tx) error {
+	err := s.write(ctx, false, func(t *tx) error {
 		have, err := formatOf(t.session, s.path)
 		if err != nil || have == formatVersion { // another process was first
 			return err

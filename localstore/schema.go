@@ -63,7 +63,7 @@ func makeFile(ctx context.Context, path string) error {
 		return explain(e)
 	}
 	defer c.close()
-	if e := useFile(c, path); e != nil {
+	if _, e := useFile(c, path); e != nil {
 		return e
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,22 +91,22 @@ func sameModes(path string, mode fs.FileMode) error {
 }
 
 // useFile checks that a file is one this program can use, and makes its schema
-// if it has none: one whose making was cut short. Nothing is asserted of the
-// connection yet.
-func useFile(c *session, path string) error {
+// if it has none: one whose making was cut short. It returns the file's format.
+// Nothing is asserted of the connection yet.
+func useFile(c *session, path string) (format int, err error) {
 	have, err := formatOf(c, path)
 	switch {
 	case err != nil:
-		return explain(err)
+		return 0, explain(err)
 	case have > formatVersion:
-		return &NewerFormatError{File: path, Have: have, Know: formatVersion}
+		return 0, &NewerFormatError{File: path, Have: have, Know: formatVersion}
 	case have > 0:
-		return nil
+		return have, nil
 	}
 	if err := createFile(c); err != nil {
-		return fmt.Errorf("create the database: %w", explain(err))
+		return 0, fmt.Errorf("create the database: %w", explain(err))
 	}
-	return nil
+	return formatVersion, nil
 }
 
 // fileMode is the mode of a database in a folder: for its owner alone, or, where

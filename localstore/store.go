@@ -180,7 +180,8 @@ func (s *Store) open(ctx context.Context) error {
 	if s.writer, err = newSession(ctx, s.writerDB); err != nil {
 		return explain(err)
 	}
-	if err := useFile(s.writer, s.path); err != nil {
+	format, err := useFile(s.writer, s.path)
+	if err != nil {
 		return err
 	}
 	err = s.writer.conn.Raw(func(conn any) error { return assertConn(ctx, conn.(driver.Conn)) })
@@ -188,8 +189,10 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.readers = openPool(dsn(s.path, true), readersMax, true)
-	if err := s.migrate(ctx); err != nil {
-		return err
+	if format != formatVersion {
+		if err := s.migrate(ctx); err != nil {
+			return err
+		}
 	}
 	if err := s.checkSchema(ctx); err != nil {
 		return err
