@@ -10,7 +10,8 @@ import (
 
 const (
 	wakePoll    = time.Second            // where files can not be watched
-	wakeApart   = 100 * time.Microsecond // between looks at once
+	wakeApart   = 100 * time.Microsecond // between the first looks at once after a pause; then each wait is twice the last, up to wakeSoon
+	wakeLooks   = 4                      // how many these are
 	wakeOwn     = time.Millisecond       // for so long after a transaction what is written to the -wal is its
 	wakeFirst   = 500 * time.Microsecond // from a write to the -wal to the first look that is not at once
 	wakeSoon    = 8 * time.Millisecond   // up to here each wait is twice the last, then three times
@@ -86,8 +87,8 @@ func (s *Store) watch(w *watcher) {
 	defer upkeep.timer.Stop()
 	again, wait := time.NewTimer(wakeFirst), wakeFirst
 	defer again.Stop()
-	s.look(ctx) // what came before the watching
-	looked := time.Now()
+	s.look(ctx)                    // what came before the watching
+	looked, looks := time.Now(), 0 // at once, since the last pause
 	for {
 		select {
 		case <-w.stop:
@@ -101,14 +102,17 @@ func (s *Store) watch(w *watcher) {
 				s.Log.Warn("the database is no longer watched, it is looked at every second")
 				poll.Reset(wakePoll)
 			case name == s.path+"-wal":
+				if wait > wakeSoon {
+					looks = 0
+				}
 				if wait > wakeFirst { // a commit is several writes: only the first counts
 					wait = wakeFirst
 					again.Reset(wait)
 				}
 				others := false
-				if time.Since(looked) >= wakeApart && !s.writes() {
+				if time.Since(looked) >= apart(looks) && !s.writes() {
 					others = s.look(ctx)
-					looked = time.Now()
+					looked, looks = time.Now(), looks+1
 				}
 				upkeep.after(others)
 			}
@@ -163,6 +167,16 @@ func (u *upkeep) run(ctx context.Context) {
 // writes reports whether a transaction of this Store is under way or has just ended.
 func (s *Store) writes() bool {
 	return len(s.writing) > 0 || time.Since(s.made)-time.Duration(s.wrote.Load()) < wakeOwn
+}
+
+// apart is the least time between a look at once and the next, after so many of
+// them: another program's bulk of writes is not to be looked at for each of them.
+func apart(looks int) time.Duration {
+	d := wakeApart
+	for ; looks > wakeLooks && d < wakeSoon; looks-- {
+		d *= 2
+	}
+	return d
 }
 
 // longer is the wait after a look that follows a wait.
