@@ -244,7 +244,7 @@ func (a *Agent) Watch(ctx context.Context, each func(Status) bool) error {
 }
 
 // followAfter is how long a sync takes before anybody is told of it: a snapshot
-// counts the records, and most syncs have ended by then.
+// counts the records, and on a fast network one without news has ended by then.
 const followAfter = 150 * time.Millisecond
 
 // follow gives snapshots to progress from a goroutine of its own until the

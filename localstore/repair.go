@@ -41,7 +41,7 @@ var wantedObjects = sync.OnceValues(func() ([]object, error) { return objectsOf(
 
 // schemaSum is the sum of the objects of this program's format. With it a file that
 // nobody else changed is known without making its schema in memory, which takes
-// longer than all else of an opening.
+// nearly as long as all else of an opening.
 const schemaSum = "6b8229102429d4659e86e6aedbe33cd6a107a3102c63ad8a23b7e8810b7e009f"
 
 // sumOf is the SHA-256 of a list of objects, whatever their order.

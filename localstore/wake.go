@@ -12,7 +12,7 @@ const (
 	wakePoll    = time.Second            // where files can not be watched
 	wakeApart   = 100 * time.Microsecond // between the first looks at once after a pause; then each wait is twice the last, up to wakeSoon
 	wakeLooks   = 4                      // how many these are
-	wakeOwn     = time.Millisecond       // for so long after a transaction what is written to the -wal is its
+	wakeOwn     = time.Millisecond       // for so long after a transaction a write to the -wal is taken for its
 	wakeFirst   = 500 * time.Microsecond // from a write to the -wal to the first look that is not at once
 	wakeSoon    = 8 * time.Millisecond   // up to here each wait is twice the last, then three times
 	wakeLast    = 3 * time.Second        // no wait is longer
@@ -67,8 +67,9 @@ func (s *Store) signal() {
 // data_version, which changes only for commits of other connections. A commit
 // writes the -wal, waits until that is on the flash, and only then becomes
 // visible, without another event: so it looks soon, and again, for some seconds.
-// It also looks at each event that does not come from this Store's own writes: a
-// timer takes a millisecond at least, and by then a small commit is long there.
+// It also looks at once when an event does not seem to come from this Store's own
+// writes, less often while they go on: a timer takes a millisecond at least, and
+// by then a small commit is long there.
 func (s *Store) watch(w *watcher) {
 	defer close(w.done)
 	ctx, cancel := context.WithCancel(context.Background())

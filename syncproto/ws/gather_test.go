@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,23 +38,10 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// dialCounted dials a server that sends back the sum of what it gets.
+// dialCounted dials a server that sends back what it gets.
 func dialCounted(t *testing.T) (*Conn, *counted) {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := Accept(w, r, 1<<20)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		for {
-			b, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), b) != nil {
-				return
-			}
-		}
-	}))
-	t.Cleanup(s.Close)
+	s := echo(t, 1<<20)
 	var conn *counted
 	c, err := Dial(patience(t), wsURL(s), DialOptions{ReadLimit: 1 << 20, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		n, err := new(net.Dialer).DialContext(ctx, network, addr)

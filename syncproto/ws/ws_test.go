@@ -18,10 +18,10 @@ import (
 const limit = 1000
 
 // echo is a server that sends back what it gets.
-func echo(t *testing.T) *httptest.Server {
+func echo(t *testing.T, readLimit int) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := Accept(w, r, limit)
+		c, err := Accept(w, r, readLimit)
 		if err != nil {
 			return
 		}
@@ -49,7 +49,7 @@ func patience(t *testing.T) context.Context {
 }
 
 func TestReadLimit(t *testing.T) {
-	s, ctx := echo(t), patience(t)
+	s, ctx := echo(t, limit), patience(t)
 	for _, n := range []int{0, limit - 1, limit} {
 		c, err := Dial(ctx, wsURL(s), DialOptions{})
 		if err != nil {
@@ -130,7 +130,7 @@ func TestServersThatAreNoCloud(t *testing.T) {
 }
 
 func TestCompressionIsNotNegotiated(t *testing.T) {
-	s := echo(t)
+	s := echo(t, limit)
 	c, resp, err := websocket.Dial(patience(t), s.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionContextTakeover})
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestCompressionIsNotNegotiated(t *testing.T) {
 }
 
 func TestTextIsRefused(t *testing.T) {
-	s, ctx := echo(t), patience(t)
+	s, ctx := echo(t, limit), patience(t)
 	c, _, err := websocket.Dial(ctx, s.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol}})
 	if err != nil {
 		t.Fatal(err)
