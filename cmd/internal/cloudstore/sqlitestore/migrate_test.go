@@ -132,7 +132,7 @@ func TestMigrateFormat1(t *testing.T) {
 	// The second time nothing is done, and what a disk changes is found now.
 	s = open(t, dir)
 	push(t, s, author(t, s), 1)
-	damage(t, s, "UPDATE version " + flipBody + " WHERE seq = 2 AND kind = 'contacts'")
+	damage(t, s, "UPDATE version "+flipBody+" WHERE seq = 2 AND kind = 'contacts'")
 	if p := problems(t, s); len(p) == 0 {
 		t.Error("a flipped byte was not found")
 	}

@@ -113,8 +113,8 @@ func TestDamageIsNeverGiven(t *testing.T) {
 	if err := s.Chunks().Put(ctx, a.Account, []syncproto.CloudChunk{chunk}); err != nil {
 		t.Fatal(err)
 	}
-	damage(t, s, "UPDATE version " + flipBody + " WHERE seq = 2")
-	damage(t, s, "UPDATE chunk " + flipBody)
+	damage(t, s, "UPDATE version "+flipBody+" WHERE seq = 2")
+	damage(t, s, "UPDATE chunk "+flipBody)
 	log, err := s.ReadLog(ctx, a.Account, record.Contacts, 0, syncproto.BatchBytesMax)
 	if err != nil || len(log.Items) != 3 || log.State.Count != 3 || log.State.Head != 5 {
 		t.Errorf("log: %d versions, state %+v, %v", len(log.Items), log.State, err)
