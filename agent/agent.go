@@ -232,36 +232,47 @@ func (a *Agent) once(ctx context.Context, what purpose, progress func(Status)) e
 		return ErrRunning
 	}
 	defer a.running.Store(false)
+	var end *Status // how it ended, if that is known
 	if progress != nil {
-		defer a.follow(ctx, progress)()
+		stop := a.follow(ctx, progress)
+		defer func() { stop(end) }()
 	}
 	defer a.setOff()
+	inSync := func(ctx context.Context) error {
+		a.setOff()
+		s, err := a.snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		end = &s
+		return checkStatus(&s)
+	}
 	pause := newPause()
 	var last error
 	welcomed := false
 	for tries := 0; tries < syncTries; {
-		end := a.session(ctx, what)
-		welcomed = welcomed || end.welcomed
+		got := a.session(ctx, what)
+		welcomed = welcomed || got.welcomed
 		switch {
-		case end.local != nil:
-			return end.local
-		case what == toGreet && end.err == nil && end.retry == syncproto.RetryNever && ctx.Err() == nil:
+		case got.local != nil:
+			return got.local
+		case what == toGreet && got.err == nil && got.retry == syncproto.RetryNever && ctx.Err() == nil:
 			return nil
-		case end.err == nil && end.retry == syncproto.RetryNever && ctx.Err() == nil:
+		case got.err == nil && got.retry == syncproto.RetryNever && ctx.Err() == nil:
 			a.maintain(ctx) // a device that never runs for long would not get to it
-			return a.checkInSync(ctx)
-		case errors.Is(end.err, ErrRefused), errors.Is(end.err, ErrUnknownAccount), errors.Is(end.err, ErrForked), errors.Is(end.err, ErrPlain), errors.Is(end.err, ErrRevoked):
-			return end.err
+			return inSync(ctx)
+		case errors.Is(got.err, ErrRefused), errors.Is(got.err, ErrUnknownAccount), errors.Is(got.err, ErrForked), errors.Is(got.err, ErrPlain), errors.Is(got.err, ErrRevoked):
+			return got.err
 		}
-		if end.err != nil {
-			last = end.err
+		if got.err != nil {
+			last = got.err
 		}
-		if end.good && pause.worked(end.lasted, time.Now()) {
+		if got.good && pause.worked(got.lasted, time.Now()) {
 			tries = 0
-		} else if end.retry != syncproto.RetryAtOnce {
+		} else if got.retry != syncproto.RetryAtOnce {
 			tries++
 		}
-		d := pause.after(end)
+		d := pause.after(got)
 		if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(deadline) < d || d > syncPauseMax {
 			break
 		}
@@ -270,7 +281,7 @@ func (a *Agent) once(ctx context.Context, what purpose, progress func(Status)) e
 		}
 	}
 	if last == nil && welcomed {
-		return a.checkInSync(context.WithoutCancel(ctx))
+		return inSync(context.WithoutCancel(ctx))
 	}
 	return unserved(last)
 }
@@ -288,15 +299,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-// checkInSync says what is between this device and the proof, if anything.
-func (a *Agent) checkInSync(ctx context.Context) error {
-	s, err := a.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	return checkStatus(&s)
 }
 
 // checkStatus is the outcome of a sync that ended with this status.

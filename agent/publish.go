@@ -244,12 +244,12 @@ func (a *Agent) Watch(ctx context.Context, each func(Status) bool) error {
 }
 
 // followAfter is how long a sync takes before anybody is told of it: a snapshot
-// counts the records, and on a fast network one without news has ended by then.
-const followAfter = 150 * time.Millisecond
+// counts the records, and what is done within a second needs no progress.
+const followAfter = time.Second
 
 // follow gives snapshots to progress from a goroutine of its own until the
-// returned function is called, which gives it the last one.
-func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func()) {
+// returned function is called, which gives it the last one, or makes that.
+func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func(end *Status)) {
 	fctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -259,12 +259,17 @@ func (a *Agent) follow(ctx context.Context, progress func(Status)) (stop func())
 		}
 		a.Watch(fctx, func(s Status) bool { progress(s); return true })
 	}()
-	return func() {
+	return func(end *Status) {
 		cancel()
 		<-done
-		if s, err := a.snapshot(context.WithoutCancel(ctx)); err == nil {
-			progress(s)
+		if end == nil {
+			s, err := a.snapshot(context.WithoutCancel(ctx))
+			if err != nil {
+				return
+			}
+			end = &s
 		}
+		progress(*end)
 	}
 }
 

@@ -75,6 +75,7 @@ type connector struct {
 func (c *connector) Driver() driver.Driver { return &c.driver }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	keepPages()
 	conn, err := c.driver.Open(c.dsn)
 	if err != nil {
 		return nil, explain(err)

@@ -1,7 +1,7 @@
 package seal
 
 import (
-	"embed"
+	_ "embed"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -13,9 +13,18 @@ import (
 // trained on an account's own data would leak it through sizes. Numbers are
 // forever: a better dictionary gets a new one, and the old one stays to open
 // what was sealed with it.
-//
-//go:embed dict/*.dict
-var dictFiles embed.FS
+var (
+	//go:embed dict/contacts.dict
+	contactsDict []byte
+	//go:embed dict/events.dict
+	eventsDict []byte
+	//go:embed dict/notes.dict
+	notesDict []byte
+	//go:embed dict/tasks.dict
+	tasksDict []byte
+	//go:embed dict/pictures.dict
+	picturesDict []byte
+)
 
 // Dictionary numbers, as in the header and inside the zstd frame.
 const (
@@ -27,9 +36,9 @@ const (
 	dictPictures = 5
 )
 
-var dictNames = map[uint64]string{
-	dictContacts: "dict/contacts.dict", dictEvents: "dict/events.dict", dictNotes: "dict/notes.dict",
-	dictTasks: "dict/tasks.dict", dictPictures: "dict/pictures.dict",
+// dictionaries holds them by number.
+var dictionaries = [...][]byte{
+	dictContacts: contactsDict, dictEvents: eventsDict, dictNotes: notesDict, dictTasks: tasksDict, dictPictures: picturesDict,
 }
 
 func dictionaryOf(kind record.Kind) uint64 {
@@ -46,7 +55,7 @@ func dictionaryOf(kind record.Kind) uint64 {
 	return dictNotes
 }
 
-// idleEncoders holds the encoders that worked last. An encoder takes a megabyte,
+// idleEncoders holds the encoders that worked last. An encoder takes 0.8 to 1 MB,
 // so at most encodersMax work at a time: a sync goes kind by kind, and garbage
 // collection takes idle ones away.
 var (
@@ -56,14 +65,31 @@ var (
 
 const encodersMax = 2
 
-// encoder is a zstd encoder bound to one dictionary.
+// encoder is a zstd encoder bound to one dictionary. Its window is what it can
+// compress with the whole dictionary in reach, and most of its memory.
 type encoder struct {
 	dictionary uint64
+	window     int // bytes
 	*zstd.Encoder
 }
 
-// decoders holds idle decoders; each knows all dictionaries.
-var decoders sync.Pool
+// Windows, in bytes. A dictionary takes up to half of the usual one.
+const (
+	windowUsual = 64 << 10
+	windowMax   = 256 << 10 // of the largest version; a frame may name it
+)
+
+// windowOf is the window for an encoding of so many bytes.
+func windowOf(encoded int) int {
+	if encoded <= windowUsual/2 {
+		return windowUsual
+	}
+	return windowMax
+}
+
+// decoders holds the idle decoders of each dictionary. One that knew all of them
+// would take five times the memory.
+var decoders [len(dictionaries)]sync.Pool // of *zstd.Decoder
 
 // frameWindowMax bounds what a decoder allocates for a frame's window.
 const frameWindowMax = 1 << 20
@@ -80,8 +106,8 @@ func compress(kind record.Kind, encoded []byte) (payload []byte, dictionary uint
 	encoding <- struct{}{}
 	defer func() { <-encoding }()
 	enc, _ := idleEncoders.Get().(*encoder)
-	if enc == nil || enc.dictionary != dictionary {
-		enc = newEncoder(dictionary)
+	if window := windowOf(len(encoded)); enc == nil || enc.dictionary != dictionary || enc.window != window {
+		enc = newEncoder(dictionary, window)
 	}
 	payload = enc.EncodeAll(encoded, make([]byte, 0, len(encoded)/2+64))[len(frameMagic):]
 	idleEncoders.Put(enc)
@@ -91,27 +117,19 @@ func compress(kind record.Kind, encoded []byte) (payload []byte, dictionary uint
 	return payload, dictionary
 }
 
-func newEncoder(dictionary uint64) *encoder {
+func newEncoder(dictionary uint64, window int) *encoder {
 	enc, err := zstd.NewWriter(nil,
-		zstd.WithEncoderDict(dictBytes(dictionary)),
+		zstd.WithEncoderDict(dictionaries[dictionary]),
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true),
-		zstd.WithWindowSize(256<<10), // the largest version, once
-		zstd.WithEncoderCRC(false),   // the seal is the checksum
+		zstd.WithWindowSize(window),
+		zstd.WithEncoderCRC(false), // the seal is the checksum
 		zstd.WithSingleSegment(true))
 	if err != nil {
 		panic("seal: zstd encoder: " + err.Error()) // only for bad options or a damaged program
 	}
-	return &encoder{dictionary, enc}
-}
-
-func dictBytes(dictionary uint64) []byte {
-	b, err := dictFiles.ReadFile(dictNames[dictionary])
-	if err != nil {
-		panic("seal: dictionary: " + err.Error())
-	}
-	return b
+	return &encoder{dictionary, window, enc}
 }
 
 // decompress reverses compress. It takes one frame with the dictionary that the
@@ -121,7 +139,7 @@ func decompress(dictionary uint64, payload []byte) ([]byte, bool) {
 	if dictionary == dictNone {
 		return payload, true
 	}
-	if _, known := dictNames[dictionary]; !known {
+	if dictionary >= uint64(len(dictionaries)) {
 		return nil, false
 	}
 	frame := append([]byte(frameMagic), payload...)
@@ -129,11 +147,12 @@ func decompress(dictionary uint64, payload []byte) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	dec, _ := decoders.Get().(*zstd.Decoder)
+	idle := &decoders[dictionary]
+	dec, _ := idle.Get().(*zstd.Decoder)
 	if dec == nil {
-		dec = newDecoder()
+		dec = newDecoder(dictionary)
 	}
-	defer decoders.Put(dec)
+	defer idle.Put(dec)
 	encoded, err := dec.DecodeAll(frame, make([]byte, 0, size))
 	return encoded, err == nil && len(encoded) == size
 }
@@ -164,18 +183,14 @@ func frameSize(dictionary uint64, b []byte) (int, bool) {
 	return 0, false
 }
 
-func newDecoder() *zstd.Decoder {
-	options := []zstd.DOption{
+func newDecoder(dictionary uint64) *zstd.Decoder {
+	dec, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxMemory(record.EncodedBytesMax),
 		zstd.WithDecoderMaxWindow(frameWindowMax),
 		zstd.WithDecodeAllCapLimit(true), // never more than the size that the frame declared
-	}
-	for d := uint64(dictContacts); d <= dictPictures; d++ {
-		options = append(options, zstd.WithDecoderDicts(dictBytes(d)))
-	}
-	dec, err := zstd.NewReader(nil, options...)
+		zstd.WithDecoderDicts(dictionaries[dictionary]))
 	if err != nil {
 		panic("seal: zstd decoder: " + err.Error())
 	}
