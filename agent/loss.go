@@ -57,6 +57,9 @@ func (s *session) overtaken(kind record.Kind, in []localstore.Incoming) (n int, 
 		if !m.unclear[id] {
 			continue
 		}
+		if in[i].Version = in[i].Open(); in[i].Version == nil {
+			continue
+		}
 		delete(m.unclear, id)
 		version, ok := m.versions[id]
 		if !ok {

@@ -230,17 +230,19 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 	store := s.a.cfg.Store
 	r := syncproto.LocalApplied{Kind: a.Kind}
 	in := make([]localstore.Incoming, 0, len(a.Items))
-	for i, o := range s.opened(a.Items) {
-		if o.err == nil && o.Kind == a.Kind {
-			in = append(in, localstore.Incoming{ID: o.ID, VersionID: o.VersionID, Version: o.Version})
-			continue
-		}
-		h, err := seal.ParseHeader(a.Items[i].Header)
+	for _, item := range a.Items {
+		h, err := seal.ParseHeader(item.Header)
 		if err != nil {
 			s.a.addProblem(Problem{Kind: a.Kind, Code: syncproto.ProblemNotOpen, Text: "the cloud gave something that is not a version"})
 			continue
 		}
-		r.NotOpen = append(r.NotOpen, syncproto.NewRef(h.ID, h.VersionID))
+		in = append(in, localstore.Incoming{ID: h.ID, VersionID: h.VersionID, Open: func() *record.Version {
+			o, err := s.a.keys.OpenVersion(seal.Sealed{Header: item.Header, Body: item.Body})
+			if err != nil || o.Kind != a.Kind {
+				return nil
+			}
+			return o.Version
+		}})
 	}
 	var cursor *localstore.Cursor
 	if a.Cursor != 0 {
@@ -255,6 +257,9 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, ref := range applied.NotOpen {
+			r.NotOpen = append(r.NotOpen, syncproto.NewRef(ref.ID, ref.VersionID))
+		}
 		// What was set aside is judged when minting, too.
 		r.Changed, r.ToPush, r.Fork = applied.Changed+applied.SetAside, len(applied.ToPush) > 0 || applied.SetAside > 0, applied.Fork
 		for _, c := range applied.Clashes {
@@ -264,24 +269,6 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 	d, err := store.Digest(s.local, a.Kind)
 	r.Own = d
 	return r, err
-}
-
-// opening is what became of an item that came.
-type opening struct {
-	seal.Opened
-	err error
-}
-
-// openBeside is from how many versions on a second goroutine is worth its start.
-const openBeside = 16
-
-// opened opens items.
-func (s *session) opened(items []syncproto.BatchItem) []opening {
-	out := make([]opening, len(items))
-	inHalves(len(items), openBeside, func(i int) {
-		out[i].Opened, out[i].err = s.a.keys.OpenVersion(seal.Sealed{Header: items[i].Header, Body: items[i].Body})
-	})
-	return out
 }
 
 // inHalves calls do for 0 to n-1, if n is at least many in two goroutines.

@@ -34,25 +34,25 @@ func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, curs
 		if err != nil {
 			return err
 		}
-		drawing := drawFresh(kind, in, known)
-		defer func() {
-			for range drawing { // until it has ended
-			}
-		}()
-		for i := range in {
+		drawings, stop := drawFresh(kind, in, known)
+		defer stop()
+		for d := range drawings {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			d := <-drawing
-			if known[in[i].ID] {
-				err = t.applyKnown(kind, &in[i], m, &a)
-			} else {
-				err = t.applyNew(kind, &in[i], d, m, &a)
+			switch {
+			case d.Version == nil:
+				a.NotOpen = append(a.NotOpen, Ref{d.ID, d.VersionID})
+				continue
+			case known[d.ID]:
+				err = t.applyKnown(kind, &d.Incoming, m, &a)
+			default:
+				err = t.applyNew(kind, &d, m, &a)
 			}
 			if err != nil {
 				return err
 			}
-			known[in[i].ID] = true
+			known[d.ID] = true
 		}
 		if cursor != nil {
 			return t.setCursor(kind, *cursor)
@@ -95,50 +95,65 @@ func (t *tx) knownOf(in []Incoming) (map[record.ID]bool, error) {
 	return known, err
 }
 
-// drawFresh draws, beside what the caller does, the versions of records that are
-// not known: one answer for each of in, and of those nil that need no drawing.
-func drawFresh(kind record.Kind, in []Incoming, known map[record.ID]bool) <-chan *drawing {
-	out := make(chan *drawing, len(in))
-	fresh := make([]bool, len(in)) // the caller goes on with known
-	for i := range in {
-		fresh[i] = kind != record.Witness && !known[in[i].ID]
-	}
-	go func() {
-		defer close(out)
-		for i := range in {
-			if !fresh[i] {
-				out <- nil
-				continue
-			}
-			d := &drawing{row: &row{id: in[i].ID, kind: kind}}
-			d.drawn, d.err = draw(d.row, in[i].Version, nil)
-			out <- d
-		}
-	}()
-	return out
-}
-
-// drawing is a new row and the version it gets.
+// drawing is a version that came, open, and the row of a new record that gets it.
 type drawing struct {
+	Incoming
 	*row
 	*drawn
 	err error
 }
 
-// applyNew takes a version of a record that is not here.
-func (t *tx) applyNew(kind record.Kind, in *Incoming, d *drawing, m *minter, a *Applied) error {
-	if kind == record.Witness {
-		return t.applyWitness(in, m, a)
+// drawAhead is how many versions are opened and drawn before they are stored.
+const drawAhead = 32
+
+// drawFresh opens versions, and draws those of records that are not known, beside
+// what the caller does: it gives all of in, in order, until stop, which waits until
+// it has ended.
+func drawFresh(kind record.Kind, in []Incoming, known map[record.ID]bool) (_ <-chan drawing, stop func()) {
+	fresh := make([]bool, len(in)) // the caller goes on with known
+	for i := range in {
+		fresh[i] = kind != record.Witness && !known[in[i].ID]
 	}
-	if in.Version.Vector[m.replica] > 0 {
+	out, stopped := make(chan drawing, drawAhead), make(chan struct{})
+	go func() {
+		defer close(out)
+		for i := range in {
+			d := drawing{Incoming: in[i]}
+			if d.Version == nil && d.Open != nil {
+				d.Version = d.Open()
+			}
+			if fresh[i] && d.Version != nil {
+				d.row = &row{id: d.ID, kind: kind}
+				d.drawn, d.err = draw(d.row, d.Version, nil)
+			}
+			select {
+			case out <- d:
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return out, func() {
+		close(stopped)
+		for range out { // until it has ended
+		}
+	}
+}
+
+// applyNew takes a version of a record that is not here.
+func (t *tx) applyNew(kind record.Kind, d *drawing, m *minter, a *Applied) error {
+	if kind == record.Witness {
+		return t.applyWitness(&d.Incoming, m, a)
+	}
+	if d.Version.Vector[m.replica] > 0 {
 		return errForked
 	}
 	if d.err != nil {
 		return d.err
 	}
-	t.receive(in.Version.Vector)
+	t.receive(d.Version.Vector)
 	a.Changed++
-	return t.versionedAs(d.row, in.Version, in.VersionID, d.drawn)
+	return t.versionedAs(d.row, d.Version, d.VersionID, d.drawn)
 }
 
 // applyKnown takes a version of a record that is here.

@@ -71,7 +71,7 @@ func mintAll(t testing.TB, s *Store) (batches [][]Outgoing) {
 func incoming(out []Outgoing) []Incoming {
 	in := make([]Incoming, len(out))
 	for i := range out {
-		in[i] = Incoming{out[i].ID, out[i].VersionID, out[i].Version}
+		in[i] = Incoming{ID: out[i].ID, VersionID: out[i].VersionID, Version: out[i].Version}
 	}
 	return in
 }

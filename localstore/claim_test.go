@@ -213,7 +213,7 @@ func TestUnknownOwnDotForks(t *testing.T) {
 	v.Fields["A"] = []record.Entry{{Dot: record.Dot{Replica: own, Counter: 7}, Line: []byte("A:clone")}}
 	enc, err := record.Encode(v)
 	must(t, err)
-	in := []Incoming{{record.ID{9}, testHasher{}.VersionID(record.Notes, record.ID{9}, enc), v}}
+	in := []Incoming{{ID: record.ID{9}, VersionID: testHasher{}.VersionID(record.Notes, record.ID{9}, enc), Version: v}}
 	setLine(t, a, record.ID{1}, "A", "A:2")
 	applied, err := a.Apply(t.Context(), record.Notes, in, &Cursor{Seq: 99})
 	must(t, err)
@@ -240,7 +240,7 @@ func TestUnknownOwnDotForks(t *testing.T) {
 	v.Fields["B"] = []record.Entry{{Dot: record.Dot{Replica: own, Counter: 9}, Line: []byte("B:clone")}}
 	enc, err = record.Encode(v)
 	must(t, err)
-	applied, err = a.Apply(t.Context(), record.Notes, []Incoming{{record.ID{9}, testHasher{}.VersionID(record.Notes, record.ID{9}, enc), v}}, nil)
+	applied, err = a.Apply(t.Context(), record.Notes, []Incoming{{ID: record.ID{9}, VersionID: testHasher{}.VersionID(record.Notes, record.ID{9}, enc), Version: v}}, nil)
 	must(t, err)
 	if !applied.Fork || claim(t, a).Replica == own {
 		t.Errorf("of a record that is here: %+v", applied)

@@ -71,7 +71,7 @@ func child(dir string, out io.Writer) error {
 			return err
 		}
 		id = record.ID{2, byte(i % 5), byte(os.Getpid()), byte(os.Getpid() >> 8)}
-		in := []Incoming{{id, testHasher{}.VersionID(record.Notes, id, enc), v}}
+		in := []Incoming{{ID: id, VersionID: testHasher{}.VersionID(record.Notes, id, enc), Version: v}}
 		if _, err := s.Apply(ctx, record.Notes, in, &Cursor{Seq: uint64(i)}); err != nil {
 			return err
 		}

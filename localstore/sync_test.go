@@ -106,7 +106,7 @@ func (c *testCloud) push(t testing.TB, s *Store, kind record.Kind) int {
 			if (testHasher{}).VersionID(kind, o.ID, b) != o.VersionID {
 				t.Fatalf("record %s: version id does not match", o.ID)
 			}
-			c.put(kind, Incoming{o.ID, o.VersionID, o.Version})
+			c.put(kind, Incoming{ID: o.ID, VersionID: o.VersionID, Version: o.Version})
 			refs = append(refs, Ref{o.ID, o.VersionID})
 			after = o.Order
 		}

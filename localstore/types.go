@@ -72,15 +72,19 @@ type Outgoing struct {
 	held bool  // it is held, not the record's own
 }
 
-// Incoming is a version that came from the cloud and opened under the account's keys.
+// Incoming is a version that came from the cloud.
 type Incoming struct {
 	ID        record.ID
 	VersionID record.VersionID
 	Version   *record.Version
+	// Open gives Version where that is nil, or nil if it does not open under the
+	// account's keys. It is called from another goroutine.
+	Open func() *record.Version
 }
 
 // Applied says what Apply did.
 type Applied struct {
+	NotOpen []Ref // versions that did not open, and were left aside
 	Changed int   // records whose state changed
 	ToPush  []Ref // joins that the cloud lacks; they are in the outbox
 	Clashes []Clash
