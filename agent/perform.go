@@ -290,11 +290,14 @@ func inHalves(n, many int, do func(i int)) {
 	<-done
 }
 
+// sealAhead is how many versions are minted before they are sealed.
+const sealAhead = 64
+
 // mint gives what goes out, sealed. Sealing goes on beside the minting, and what
 // is left of it then in two goroutines.
 func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	store := s.a.cfg.Store
-	made := make(chan *localstore.Outgoing, a.RecordsMax) // as many as Mint may make: it never waits
+	made := make(chan *localstore.Outgoing, sealAhead)
 	done := make(chan map[record.VersionID]seal.Sealed)
 	go func() { done <- s.sealAll(made) }()
 	out, err := store.Mint(s.local, a.Kind, a.After, a.RecordsMax, a.BytesMax, func(o *localstore.Outgoing) { made <- o })

@@ -66,8 +66,9 @@ func (t *tx) mint() (*minter, error) {
 // are held or can not be encoded are left out. It needs an accepted claim.
 //
 // early, if not nil, is given each version that is minted when it is made, so
-// that work on it can begin beside the transaction. It may neither wait long nor
-// use the store, and no version may leave the device before Mint has returned it.
+// that work on it can begin beside the transaction; what it was given comes back
+// without Version and Encoded. It may neither wait long nor use the store, and no
+// version may leave the device before Mint has returned it.
 func (s *Store) Mint(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int, early func(*Outgoing)) ([]Outgoing, error) {
 	if !s.claimed.Load() {
 		return nil, ErrNotClaimed
@@ -173,6 +174,7 @@ func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRe
 				fresh = append(fresh, o)
 				if early != nil {
 					early(&o)
+					fresh[len(fresh)-1].givenEarly()
 				}
 			}
 		}

@@ -93,14 +93,14 @@ func (s *Store) goesOut(c *session, out []Outgoing) error {
 		return err
 	}
 	for i := range out {
-		if err := record.CheckPush(out[i].Version.Vector, own, peers[own], peers); err != nil {
+		if err := record.CheckPush(out[i].vectorOf(), own, peers[own], peers); err != nil {
 			return fmt.Errorf("record %s: %w: %w", out[i].ID, ErrVector, err)
 		}
 	}
 	s.sentMu.Lock()
 	defer s.sentMu.Unlock()
 	for i := range out {
-		if c := out[i].Version.Vector[own]; c > 0 && !out[i].held {
+		if c := out[i].vectorOf()[own]; c > 0 && !out[i].held {
 			s.sent[out[i].VersionID] = sentVersion{c, out[i].row}
 		}
 	}

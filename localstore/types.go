@@ -68,8 +68,21 @@ type Outgoing struct {
 	Encoded   []byte // the canonical encoding of Version
 	Order     int64  // place in the outbox; pass the last one to Mint to continue after it
 
-	row  int64 // of table record
-	held bool  // it is held, not the record's own
+	row    int64         // of table record
+	held   bool          // it is held, not the record's own
+	vector record.Vector // of a version that was given early, and is not in Version
+}
+
+// givenEarly takes out what its reader has.
+func (o *Outgoing) givenEarly() {
+	o.vector, o.Version, o.Encoded = o.Version.Vector, nil, nil
+}
+
+func (o *Outgoing) vectorOf() record.Vector {
+	if o.Version == nil {
+		return o.vector
+	}
+	return o.Version.Vector
 }
 
 // Incoming is a version that came from the cloud.
