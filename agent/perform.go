@@ -420,5 +420,11 @@ func (s *session) keep(a syncproto.StoreKeep) (syncproto.DeviceEvent, error) {
 	if len(chunks) == 0 {
 		return r, nil
 	}
-	return r, s.a.cfg.Store.PutChunks(s.local, chunks)
+	if err := s.a.cfg.Store.PutChunks(s.local, chunks); err != nil {
+		return nil, err
+	}
+	for _, c := range a.Chunks {
+		syncproto.Free(c.Body)
+	}
+	return r, nil
 }

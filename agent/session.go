@@ -446,6 +446,7 @@ func (s *session) write(ctx context.Context) {
 				}
 				return
 			}
+			syncproto.Free(b)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (t *tx) divide(src pim.BlobSource) (*record.Blob, error) {
 			if err != nil {
 				return nil, err
 			}
-			if err := t.putChunk(row, buf[:n]); err != nil {
+			if err := t.putChunk(row, buf[:n], false); err != nil {
 				return nil, err
 			}
 			b.Chunks = append(b.Chunks, id)

@@ -55,15 +55,19 @@ func (t *tx) chunkRow(id record.ChunkID) (int64, error) {
 	return t.insert("INSERT INTO chunk (id) VALUES (?)", id[:])
 }
 
-// putChunk stores the bytes of a chunk unless they are here. They were verified.
-func (t *tx) putChunk(n int64, data []byte) error {
+// putChunk stores the bytes of a chunk unless they are here, and if so notes that
+// the cloud has it. They were verified.
+func (t *tx) putChunk(n int64, data []byte, sent bool) error {
 	here, err := t.count("SELECT count(*) FROM chunk_data WHERE n = ?", n)
-	if err != nil || here > 0 {
+	if err != nil || here > 0 && !sent {
 		return err
 	}
-	return errors.Join(
-		t.exec("INSERT INTO chunk_data (n, data) VALUES (?, ?)", n, data),
-		t.exec("UPDATE chunk SET size = ? WHERE n = ?", len(data), n))
+	if here == 0 {
+		if err := t.exec("INSERT INTO chunk_data (n, data) VALUES (?, ?)", n, data); err != nil {
+			return err
+		}
+	}
+	return t.exec("UPDATE chunk SET size = ?, sent = iif(?, 1, sent) WHERE n = ?", len(data), sent, n)
 }
 
 // MissingChunks returns chunks that records refer to and that are not here, at most max.
@@ -102,49 +106,28 @@ func (c *session) chunkIDs(query string, args ...any) ([]record.ChunkID, error) 
 	return ids, err
 }
 
-// PutChunks stores chunks, each verified against its id, in one transaction.
-// Chunks that nothing refers to are ignored; a wrong one gives ErrChunk and
-// nothing is stored.
+// PutChunks stores chunks, whose ids were found from their bytes, in one
+// transaction. Chunks that nothing refers to are ignored; one that is empty or too
+// large gives ErrChunk and nothing is stored.
 func (s *Store) PutChunks(ctx context.Context, chunks []Chunk) error {
-	checked := make(chan error, 1) // beside the transaction, before it is committed
-	go func() {
+	err := s.write(ctx, false, func(t *tx) error {
 		for i := range chunks {
-			if len(chunks[i].Data) > ChunkBytes || s.hash.ChunkID(chunks[i].Data) != chunks[i].ID {
-				checked <- fmt.Errorf("chunk %s: %w", chunks[i].ID, ErrChunk)
-				return
+			if n := len(chunks[i].Data); n == 0 || n > ChunkBytes {
+				return fmt.Errorf("chunk %s: %w", chunks[i].ID, ErrChunk)
+			}
+			var n int64
+			found, err := t.one([]any{&n}, "SELECT n FROM chunk WHERE id = ?", chunks[i].ID[:])
+			if err == nil && found {
+				err = t.putChunk(n, chunks[i].Data, true) // it came from there
+			}
+			if err != nil {
+				return err
 			}
 		}
-		checked <- nil
-	}()
-	err := s.write(ctx, false, func(t *tx) error {
-		err := t.putChunks(chunks)
-		if bad := <-checked; bad != nil {
-			return bad
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("put chunks: %w", err)
-	}
-	return nil
-}
-
-func (t *tx) putChunks(chunks []Chunk) error {
-	for i := range chunks {
-		var n int64
-		found, err := t.one([]any{&n}, "SELECT n FROM chunk WHERE id = ?", chunks[i].ID[:])
-		if err != nil {
-			return err
-		}
-		if !found {
-			continue
-		}
-		if err := t.putChunk(n, chunks[i].Data); err != nil {
-			return err
-		}
-		if err := t.exec("UPDATE chunk SET sent = 1 WHERE n = ?", n); err != nil { // it came from there
-			return err
-		}
 	}
 	return nil
 }

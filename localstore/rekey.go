@@ -274,7 +274,7 @@ func (r *rekeyer) moveChunks() error {
 				return err
 			}
 			r.report.Chunks++
-			return t.putChunk(n, data)
+			return t.putChunk(n, data, false)
 		})
 	})
 }

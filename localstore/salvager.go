@@ -392,7 +392,7 @@ func (v *salvager) chunks() error {
 					continue
 				}
 				v.report.Chunks++
-				if err := t.putChunk(n, batch[i].Data); err != nil {
+				if err := t.putChunk(n, batch[i].Data, false); err != nil {
 					return err
 				}
 			}

@@ -1,6 +1,11 @@
 package syncproto
 
-import "sidekeep/localstore/record"
+import (
+	"bytes"
+	"encoding/binary"
+
+	"sidekeep/localstore/record"
+)
 
 // Have names chunks that the device could give.
 type Have struct {
@@ -32,6 +37,50 @@ type Chunk struct {
 
 // Type returns TypeChunk.
 func (*Chunk) Type() Type { return TypeChunk }
+
+// decode reads a chunk that is encoded as Encode would, and reports whether it is:
+// chunks are most of what goes over the network, and the general way copies
+// and compares each of them three times.
+func (m *Chunk) decode(body []byte) bool {
+	rest, ok := bytes.CutPrefix(body, []byte{0xa2, 1}) // two pairs, key 1
+	if !ok {
+		return false
+	}
+	header, rest, ok := cutBytes(rest)
+	if !ok || len(rest) == 0 || rest[0] != 2 {
+		return false
+	}
+	sealed, rest, ok := cutBytes(rest[1:])
+	if !ok || len(rest) > 0 {
+		return false
+	}
+	m.Header, m.Body = bytes.Clone(header), Copy(sealed)
+	return true
+}
+
+// cutBytes takes a byte string of CBOR (RFC 8949 section 3.1, major type 2), whose
+// length is in its shortest form, off the front of b.
+func cutBytes(b []byte) (s, rest []byte, ok bool) {
+	if len(b) < 5 || b[0]>>5 != 2 { // what is shorter goes the general way
+		return nil, nil, false
+	}
+	n, least, head := uint64(b[0]&0x1f), uint64(0), 1
+	switch n {
+	case 24:
+		n, least, head = uint64(b[1]), 24, 2
+	case 25:
+		n, least, head = uint64(binary.BigEndian.Uint16(b[1:])), 1<<8, 3
+	case 26:
+		n, least, head = uint64(binary.BigEndian.Uint32(b[1:])), 1<<16, 5
+	case 27, 28, 29, 30, 31: // no chunk has 4 GiB
+		return nil, nil, false
+	}
+	b = b[head:]
+	if n < least || n > uint64(len(b)) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}
 
 func (m *Chunk) check() error {
 	switch {

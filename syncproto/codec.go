@@ -57,7 +57,7 @@ func Encode(m Message) ([]byte, error) {
 }
 
 func encode(m Message) ([]byte, error) {
-	buf := bytes.NewBuffer(make([]byte, 0, room(m)))
+	buf := bytes.NewBuffer(take(room(m)))
 	buf.WriteByte(0x82)
 	if t := m.Type(); t < 24 {
 		buf.WriteByte(byte(t))
@@ -124,11 +124,13 @@ func Decode(b []byte) (Message, error) {
 			return nil, err
 		}
 	}
-	if err := decMode.Unmarshal(body, m); err != nil {
-		return nil, errorf(CodeBadMessage, "%s: not the CBOR of SPEC.md", t)
-	}
-	if !encodes(m, body) {
-		return nil, errorf(CodeBadMessage, "%s: not in the deterministic encoding", t)
+	if c, ok := m.(*Chunk); !ok || !c.decode(body) {
+		if err := decMode.Unmarshal(body, m); err != nil {
+			return nil, errorf(CodeBadMessage, "%s: not the CBOR of SPEC.md", t)
+		}
+		if !encodes(m, body) {
+			return nil, errorf(CodeBadMessage, "%s: not in the deterministic encoding", t)
+		}
 	}
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", t, err)

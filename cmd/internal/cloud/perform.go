@@ -111,6 +111,9 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 		err = c.store(bytes, func() error { return store.Chunks().Put(c.ctx, c.machine.Account(), a.Chunks) })
 		if err == nil {
 			c.server.metrics.chunks.WithLabelValues("in").Add(float64(len(a.Chunks)))
+			for i := range a.Chunks {
+				syncproto.Free(a.Chunks[i].Body)
+			}
 		}
 		return "store chunks", syncproto.ChunksStored{}, err
 	case syncproto.DoReadChunk:

@@ -305,6 +305,10 @@ func (c *session) send(m syncproto.Message) error {
 		return err
 	}
 	c.server.metrics.message("out", m.Type(), len(b))
+	syncproto.Free(b)
+	if chunk, ok := m.(*syncproto.Chunk); ok { // as the store gave it
+		syncproto.Free(chunk.Body)
+	}
 	return nil
 }
 

@@ -101,7 +101,8 @@ type Chunks interface {
 	Missing(ctx context.Context, account seal.Account, ids []record.ChunkID) ([]record.ChunkID, error)
 	// Put stores chunks in one transaction; one that is held already is kept.
 	Put(ctx context.Context, account seal.Account, chunks []syncproto.CloudChunk) error
-	// Get returns one chunk, or nil when it is not held.
+	// Get returns one chunk, or nil when it is not held. It is the caller's, who
+	// may give its body to syncproto.Free.
 	Get(ctx context.Context, account seal.Account, id record.ChunkID) (*syncproto.Chunk, error)
 }
 

@@ -70,12 +70,25 @@ func (c chunks) Put(ctx context.Context, account seal.Account, list []syncproto.
 	return nil
 }
 
+// body scans the body of a chunk into a buffer that syncproto.Free takes back.
+type body []byte
+
+// Scan implements sql.Scanner.
+func (b *body) Scan(value any) error {
+	data, ok := value.([]byte)
+	if !ok {
+		return fmt.Errorf("the body of a chunk is %T", value)
+	}
+	*b = syncproto.Copy(data)
+	return nil
+}
+
 // Get implements cloudstore.Chunks.
 func (c chunks) Get(ctx context.Context, account seal.Account, id record.ChunkID) (*syncproto.Chunk, error) {
 	got := new(syncproto.Chunk)
 	var crc sql.NullInt64
 	err := c.s.read(ctx, func(q snapshot) error {
-		return q.row("SELECT header, body, crc FROM chunk WHERE account = ? AND chunk = ?", account[:], id[:]).Scan(&got.Header, &got.Body, &crc)
+		return q.row("SELECT header, body, crc FROM chunk WHERE account = ? AND chunk = ?", account[:], id[:]).Scan(&got.Header, (*body)(&got.Body), &crc)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = c.noteLost(ctx, account, id)
