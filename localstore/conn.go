@@ -12,6 +12,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"sidekeep/localstore/pagecache"
 )
 
 // Values that every connection is opened with, and asserted to have.
@@ -20,6 +22,7 @@ const (
 	busyTimeoutMs   = 10_000
 	cacheKiB        = 1024    // of the writer
 	readerCacheKiB  = 256     // of each reader: what it has read is stale after the next commit
+	pagesKept       = 512     // pages of them all that stand in one piece
 	walBytesKept    = 4 << 20 // journal_size_limit
 	walPagesAuto    = 1000    // wal_autocheckpoint
 	readersMax      = 4
@@ -75,7 +78,7 @@ type connector struct {
 func (c *connector) Driver() driver.Driver { return &c.driver }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	keepPages()
+	pagecache.Keep(pagesKept, pageBytes)
 	conn, err := c.driver.Open(c.dsn)
 	if err != nil {
 		return nil, explain(err)

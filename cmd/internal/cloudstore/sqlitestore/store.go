@@ -17,6 +17,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/localstore/pagecache"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
 	"sidekeep/syncproto/seal"
@@ -30,6 +31,9 @@ const (
 	applicationID = 0x736b6364 // "skcd"
 	readersMax    = 4
 	busyTimeoutMs = 10_000
+	pageBytes     = 4096 // SQLite's default
+	cacheKiB      = 4096 // of the writer
+	pagesKept     = 1024 // pages of all caches that stand in one piece
 )
 
 // ErrFormat is wrapped by Open's error when a newer program wrote the database.
@@ -119,7 +123,8 @@ func (s *Store) open(ctx context.Context, dir string) error {
 	if err := makeFile(dir, s.path); err != nil {
 		return err
 	}
-	if s.writerDB, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate", "_pragma=journal_mode(wal)")); err != nil {
+	pagecache.Keep(pagesKept, pageBytes)
+	if s.writerDB, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate", "_pragma=journal_mode(wal)", fmt.Sprintf("_pragma=cache_size(%d)", -cacheKiB))); err != nil {
 		return err
 	}
 	s.writerDB.SetMaxOpenConns(1)

@@ -1,0 +1,2 @@
+// Package pagecache gives SQLite memory for its page caches.
+package pagecache
