@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"errors"
+	"maps"
 
 	"sidekeep/localstore/record"
 )
@@ -14,14 +15,49 @@ import (
 // brakeWindowS is how long (s) deletions that went out count.
 const brakeWindowS = 24 * 60 * 60
 
+// onlyNew remembers of which kinds all dirty records that were not judged are new,
+// so that no loss is among them: a first sync mints page after page, and would
+// look at all that are left for each. It is true until another connection commits,
+// or this one does what is more than minting and noting acknowledgements.
+type onlyNew struct {
+	kinds map[record.Kind]bool
+	data  int // data_version then
+}
+
+// isOnlyNew reports whether nothing of a kind is to be judged. data is data_version now.
+func (s *Store) isOnlyNew(kind record.Kind, data int) bool {
+	return s.onlyNew.data == data && s.onlyNew.kinds[kind]
+}
+
+// noteOnlyNew notes, when a transaction was committed, what its judging found.
+func (t *tx) noteOnlyNew() {
+	switch {
+	case !t.mints:
+		t.s.onlyNew = onlyNew{}
+	case t.onlyNew.kinds != nil && t.onlyNew.data != t.s.onlyNew.data || t.s.onlyNew.kinds == nil:
+		t.s.onlyNew = t.onlyNew
+	default:
+		maps.Copy(t.s.onlyNew.kinds, t.onlyNew.kinds)
+	}
+}
+
 // judge holds or releases the deletions of a kind that were not judged yet. The
 // first minting records, in the order of their rows, are minted next; what else
 // is no loss is noted as judged, so that it is looked at once only.
 func (t *tx) judge(kind record.Kind, minting int) error {
-	fresh, err := t.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold = 0 AND doc IS NOT NULL", string(kind))
-	if err != nil || fresh == 0 {
+	data, err := t.count("PRAGMA data_version")
+	if err != nil || t.s.isOnlyNew(kind, data) {
 		return err
 	}
+	fresh, err := t.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold = 0 AND doc IS NOT NULL", string(kind))
+	if err != nil {
+		return err
+	}
+	if fresh == 0 {
+		t.onlyNew = onlyNew{map[record.Kind]bool{kind: true}, data}
+		return nil
+	}
+	t.mints = false
 	held, err := t.count("SELECT count(*) FROM dirty WHERE kind = ? AND hold = 1", string(kind))
 	if err != nil {
 		return err

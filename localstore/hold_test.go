@@ -87,6 +87,61 @@ func TestMassDeletionIsHeld(t *testing.T) {
 	}
 }
 
+// Judging remembers that all that is dirty is new. What comes after it is judged,
+// whoever wrote it: another program, or this store.
+func TestMassDeletionAmongNewRecordsIsHeld(t *testing.T) {
+	for name, deleted := range map[string]func(t *testing.T, dir string, s *Store){
+		"by a program": func(t *testing.T, dir string, s *Store) {
+			mustShell(t, dir, "DELETE FROM contacts WHERE name LIKE 'Name%'")
+		},
+		"by this one": func(t *testing.T, _ string, s *Store) {
+			var ids []record.ID
+			for r, err := range s.List(t.Context(), record.Contacts, ListOptions{}) {
+				must(t, err)
+				if strings.HasPrefix(r.Title, "Name") {
+					ids = append(ids, r.ID)
+				}
+			}
+			must(t, s.Delete(t.Context(), ids...))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c, s := filled(t, dir, 100, Options{})
+			mustShell(t, dir, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) INSERT INTO contacts (name) SELECT 'New ' || i FROM n")
+			claim(t, s)
+			mint := func(n int) {
+				t.Helper()
+				out, err := s.Mint(t.Context(), record.Contacts, 0, 10, 1<<20, nil)
+				must(t, err)
+				if len(out) != n {
+					t.Fatalf("%d minted, want %d", len(out), n)
+				}
+				refs := make([]Ref, len(out))
+				for i, o := range out {
+					c.put(record.Contacts, Incoming{ID: o.ID, VersionID: o.VersionID, Version: o.Version})
+					refs[i] = Ref{o.ID, o.VersionID}
+				}
+				must(t, s.Acked(t.Context(), refs))
+			}
+			mint(10)
+			mint(10)
+			if s.onlyNew.kinds == nil || !s.onlyNew.kinds[record.Contacts] {
+				t.Fatal("it was not remembered: the test shows nothing")
+			}
+			deleted(t, dir, s)
+			mint(10)
+			if n := held(t, s); n != 100 {
+				t.Fatalf("%d held", n)
+			}
+			c.sync(t, s)
+			if d := c.digest(record.Contacts); d.Count != 150 {
+				t.Errorf("%d at the cloud", d.Count)
+			}
+		})
+	}
+}
+
 // 20 may always go; the drip counts for a day.
 func TestBrakeBudget(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

@@ -26,6 +26,7 @@ func (t *tx) settle(kind record.Kind) error {
 	if err != nil {
 		return err
 	}
+	t.mints = t.mints && len(rows) == 0
 	var fresh []*row
 	for _, r := range rows {
 		waits, err := t.settleRow(r)

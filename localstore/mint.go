@@ -135,6 +135,7 @@ const mintPage = 64
 // mintDirty mints as many dirty records as are missing to fill the outbox up to
 // maxRecords and maxBytes. If the outbox holds nothing else it returns them.
 func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRecords, maxBytes int, early func(*Outgoing)) (fresh []Outgoing, err error) {
+	t.mints = true
 	if err := t.settle(kind); err != nil {
 		return nil, fmt.Errorf("settle what is held: %w", err)
 	}
@@ -166,6 +167,7 @@ func (t *tx) mintDirty(ctx context.Context, kind record.Kind, after int64, maxRe
 				break
 			}
 			held = held || rows[i].held != nil
+			t.mints = t.mints && !held
 			var o Outgoing
 			var n int
 			o, n, err = t.minted(next(), m)

@@ -173,6 +173,7 @@ func (s *Store) Version(ctx context.Context, id record.ID) (o Outgoing, err erro
 // flash: losing it costs a repeat.
 func (s *Store) Acked(ctx context.Context, refs []Ref) error {
 	err := s.write(ctx, true, func(t *tx) error {
+		t.mints = true
 		statements, err := t.witnessIDs()
 		if err != nil {
 			return err

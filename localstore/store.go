@@ -105,6 +105,7 @@ type Store struct {
 	schemaAt int64         // schema_version that was last found sound; guarded by writing
 	dataAt   int64         // data_version of the writer when last looked; guarded by writing
 	recent   recent        // guarded by writing
+	onlyNew  onlyNew       // guarded by writing
 	writerDB *sql.DB
 
 	readers     *sql.DB

@@ -131,6 +131,8 @@ type tx struct {
 	stored    record.Vector                    // join of the vectors of versions stored in this transaction
 	uncounted bool                             // what was seen is to be counted again
 	losses    int                              // noneLost or someLost, if that was asked
+	mints     bool                             // it does no more than mint what is dirty, or note what was acknowledged
+	onlyNew   onlyNew                          // what judging found
 	changed   bool                             // something that the agent should look at
 	began     int64                            // last change of the history before this transaction; with Store.ownClock
 }
@@ -174,6 +176,7 @@ func (s *Store) write(ctx context.Context, lazy bool, fn func(*tx) error) (err e
 		s.rollback()
 		return explain(err)
 	}
+	t.noteOnlyNew()
 	if t.changed {
 		s.signal()
 	}
