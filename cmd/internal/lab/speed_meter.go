@@ -46,6 +46,10 @@ func (u *usage) add(o usage) {
 	u.rss, u.own = max(u.rss, o.rss), max(u.own, o.own)
 }
 
+// memoryEvery is how often a command is asked for its memory while it runs; more
+// often would take a part of the processors that it is measured on.
+const memoryEvery = 10 * time.Millisecond
+
 // spend runs a sidekeep command of h to its end, however long that takes.
 func (h *handset) spend(ctx context.Context, args ...string) (usage, error) {
 	var out bytes.Buffer
@@ -64,7 +68,7 @@ func (h *handset) spend(ctx context.Context, args ...string) (usage, error) {
 			select {
 			case <-done:
 				running = false
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(memoryEvery):
 			}
 			m := meter{&process{cmd: cmd}}
 			rss, own = max(rss, m.rss()), max(own, m.own())
@@ -128,13 +132,10 @@ func (m meter) status(field string) int64 {
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(b)) {
-		var kilobytes int64
-		if _, err := fmt.Sscanf(line, field+": %d kB", &kilobytes); err == nil {
-			return kilobytes * 1024
-		}
-	}
-	return 0
+	_, rest, _ := strings.Cut(string(b), "\n"+field+":")
+	value, _, _ := strings.Cut(rest, " kB\n")
+	kilobytes, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	return kilobytes * 1024
 }
 
 func (m meter) fsyncs() int64 {
