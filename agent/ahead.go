@@ -77,7 +77,7 @@ func (l *loader) ahead(ctx context.Context, ids []record.ChunkID) {
 func (l *loader) read(ctx context.Context, id record.ChunkID) (sealed seal.Sealed, ok bool, err error) {
 	err = l.store.EachChunk(ctx, []record.ChunkID{id}, func(_ record.ChunkID, plain []byte) error {
 		if ok = plain != nil; ok {
-			sealed = l.keys.SealKnownChunk(id, plain)
+			sealed = l.keys.SealKnownChunk(id, plain, syncproto.Buffer(len(plain)))
 		}
 		return nil
 	})

@@ -469,6 +469,9 @@ func (s *session) send(m syncproto.Message) error {
 		return fmt.Errorf("encode %s: %w", m.Type(), err)
 	}
 	s.queued = append(s.queued, b)
+	if chunk, ok := m.(*syncproto.Chunk); ok { // as the loader sealed it
+		syncproto.Free(chunk.Body)
+	}
 	return nil
 }
 

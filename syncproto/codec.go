@@ -57,7 +57,7 @@ func Encode(m Message) ([]byte, error) {
 }
 
 func encode(m Message) ([]byte, error) {
-	buf := bytes.NewBuffer(take(room(m)))
+	buf := bytes.NewBuffer(Buffer(room(m)))
 	buf.WriteByte(0x82)
 	if t := m.Type(); t < 24 {
 		buf.WriteByte(byte(t))

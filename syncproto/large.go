@@ -12,8 +12,9 @@ const largeLeast = 16 << 10
 
 var large sync.Pool // of *[]byte
 
-// take returns an empty buffer for n bytes.
-func take(n int) []byte {
+// Buffer returns an empty buffer for n bytes; for a chunk of n bytes, sealed, if n
+// is large.
+func Buffer(n int) []byte {
 	if n < largeLeast || n > largeBytes {
 		return make([]byte, 0, n)
 	}
@@ -23,8 +24,9 @@ func take(n int) []byte {
 	return make([]byte, 0, largeBytes)
 }
 
-// Free takes back what Encode returned, or the body of a Chunk that Decode
-// returned, when nobody has it any more; the next one is made in it. Nobody has to.
+// Free takes back a Buffer, what Encode returned, or the body of a Chunk that
+// Decode returned, when nobody has it any more; the next one is made in it. Nobody
+// has to.
 func Free(b []byte) {
 	if cap(b) != largeBytes {
 		return
@@ -36,4 +38,4 @@ func Free(b []byte) {
 }
 
 // Copy returns a copy of b that can be given to Free.
-func Copy(b []byte) []byte { return append(take(len(b)), b...) }
+func Copy(b []byte) []byte { return append(Buffer(len(b)), b...) }

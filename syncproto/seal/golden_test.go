@@ -214,7 +214,7 @@ func newForger(t *testing.T) *forger {
 
 // with seals payload under a header that change has had its way with.
 func (f *forger) with(dictionary uint64, encoded, payload []byte, change func(*Header)) Sealed {
-	body := pad(payload)
+	body := pad(payload, nil)
 	h := f.header
 	h.Dictionary, h.Length = dictionary, len(body)-nonceTailBytes
 	h.VersionID = f.k.VersionID(h.Kind, h.ID, encoded)
@@ -287,17 +287,17 @@ func TestGoldenSealedVersions(t *testing.T) {
 	bad("frame cut short", f.with(dictionary, f.encoded, frame[:len(frame)-1], nil))
 	bad("not canonical", f.with(0, append(bytes.Clone(f.encoded), 0), append(bytes.Clone(f.rest), 0), nil))
 	bad("more padding than the rule gives", f.plainly(append(append([]byte{byte(padded(len(f.rest)) - len(f.rest) + 32)}, f.rest...), make([]byte, padded(len(f.rest))-len(f.rest)+32)...)))
-	dirty := pad(f.rest)[nonceTailBytes:]
+	dirty := pad(f.rest, nil)[nonceTailBytes:]
 	dirty[len(dirty)-1] = 1
 	bad("padding that is not zero", f.plainly(dirty))
 	ad := f.k.associated(contextVersion, good.Header)
 	id := f.k.VersionID(record.Contacts, f.id, f.encoded)
 	tail := bytes.Repeat([]byte{7}, nonceTailBytes)
-	bad("another nonce", Sealed{good.Header, f.k.version.Seal(bytes.Clone(tail), append(id[:], tail...), pad(f.rest)[nonceTailBytes:], ad)})
-	bad("a nonce of another id", f.k.seal(f.k.version, contextVersion, [16]byte{1}, good.Header, pad(f.rest)))
-	bad("a number in a longer form", f.k.seal(f.k.version, contextVersion, id, append([]byte{0x80 | FormatVersion, 0}, good.Header[1:]...), pad(f.rest)))
-	bad("a known kind by its name", f.k.seal(f.k.version, contextVersion, id, slices.Concat(good.Header[:1], []byte{0, 8}, []byte("contacts"), good.Header[2:]), pad(f.rest)))
-	bad("header too long", f.k.seal(f.k.version, contextVersion, id, append(bytes.Clone(good.Header), 0), pad(f.rest)))
+	bad("another nonce", Sealed{good.Header, f.k.version.Seal(bytes.Clone(tail), append(id[:], tail...), pad(f.rest, nil)[nonceTailBytes:], ad)})
+	bad("a nonce of another id", f.k.seal(f.k.version, contextVersion, [16]byte{1}, good.Header, pad(f.rest, nil)))
+	bad("a number in a longer form", f.k.seal(f.k.version, contextVersion, id, append([]byte{0x80 | FormatVersion, 0}, good.Header[1:]...), pad(f.rest, nil)))
+	bad("a known kind by its name", f.k.seal(f.k.version, contextVersion, id, slices.Concat(good.Header[:1], []byte{0, 8}, []byte("contacts"), good.Header[2:]), pad(f.rest, nil)))
+	bad("header too long", f.k.seal(f.k.version, contextVersion, id, append(bytes.Clone(good.Header), 0), pad(f.rest, nil)))
 	bad("body cut short", Sealed{good.Header, good.Body[:len(good.Body)-1]})
 	bad("no body", Sealed{good.Header, nil})
 	bad("no header", Sealed{nil, good.Body})
@@ -343,13 +343,13 @@ func TestGoldenSealedChunks(t *testing.T) {
 	zeros := make([]byte, 100)
 	add("zeros", opens, seal(zeros), zeros)
 	with := func(plain []byte, h ChunkHeader) Sealed {
-		return f.k.seal(f.k.chunk, contextChunk, h.ID, h.marshal(), pad(plain))
+		return f.k.seal(f.k.chunk, contextChunk, h.ID, h.marshal(), pad(plain, nil))
 	}
-	add("wrong id", doesNot, with(zeros, ChunkHeader{FormatVersion, record.ChunkID{1}, len(pad(zeros)) - nonceTailBytes}), nil)
-	add("format 1", doesNot, with(zeros, ChunkHeader{1, f.k.ChunkID(zeros), len(pad(zeros)) - nonceTailBytes}), nil)
-	add("empty", doesNot, with(nil, ChunkHeader{FormatVersion, f.k.ChunkID(nil), len(pad(nil)) - nonceTailBytes}), nil)
+	add("wrong id", doesNot, with(zeros, ChunkHeader{FormatVersion, record.ChunkID{1}, len(pad(zeros, nil)) - nonceTailBytes}), nil)
+	add("format 1", doesNot, with(zeros, ChunkHeader{1, f.k.ChunkID(zeros), len(pad(zeros, nil)) - nonceTailBytes}), nil)
+	add("empty", doesNot, with(nil, ChunkHeader{FormatVersion, f.k.ChunkID(nil), len(pad(nil, nil)) - nonceTailBytes}), nil)
 	big := make([]byte, ChunkBytes+1)
-	s := with(big, ChunkHeader{FormatVersion, f.k.ChunkID(big), len(pad(big)) - nonceTailBytes})
+	s := with(big, ChunkHeader{FormatVersion, f.k.ChunkID(big), len(pad(big, nil)) - nonceTailBytes})
 	if _, _, err := f.k.OpenChunk(s); err != ErrOpen {
 		t.Error("a chunk over the limit opens")
 	}

@@ -27,11 +27,15 @@ func padded(n int) int {
 
 // pad frames a payload: how many zeros follow it (a varint), itself, the zeros.
 // It has room before it for the end of the nonce, and behind it for the tag:
-// what it returns is the body that seal fills, without the tag.
-func pad(payload []byte) []byte {
+// what it returns is the body that seal fills, without the tag. It is made in room
+// if that is large enough.
+func pad(payload, room []byte) []byte {
 	n := len(payload)
 	size := padded(n)
-	b := make([]byte, nonceTailBytes, padHeadMax+size+Overhead)
+	if whole := padHeadMax + size + Overhead; cap(room) < whole {
+		room = make([]byte, 0, whole)
+	}
+	b := room[:nonceTailBytes]
 	b = binary.AppendUvarint(b, uint64(size-n))
 	b = append(b, payload...)
 	end := len(b) + size - n

@@ -44,7 +44,7 @@ func (k *Keys) SealEncoded(kind record.Kind, id record.ID, version record.Versio
 	}
 	payload, dictionary := compress(kind, encoded[len(record.Head(v.Vector)):])
 	h.Dictionary = dictionary
-	body := pad(payload)
+	body := pad(payload, nil)
 	h.Length = len(body) - nonceTailBytes
 	return k.seal(k.version, contextVersion, h.VersionID, h.marshal(), body)
 }
@@ -77,13 +77,13 @@ func (k *Keys) SealChunk(plain []byte) (Sealed, error) {
 	if len(plain) == 0 || len(plain) > ChunkBytes {
 		return Sealed{}, &record.LimitError{What: "bytes in a chunk", Value: len(plain), Max: ChunkBytes}
 	}
-	return k.SealKnownChunk(k.ChunkID(plain), plain), nil
+	return k.SealKnownChunk(k.ChunkID(plain), plain, nil), nil
 }
 
 // SealKnownChunk is SealChunk for who has just found the id of the chunk, which is
-// within the limits.
-func (k *Keys) SealKnownChunk(id record.ChunkID, plain []byte) Sealed {
-	body := pad(plain)
+// within the limits. The sealed form stands in room if that is large enough.
+func (k *Keys) SealKnownChunk(id record.ChunkID, plain, room []byte) Sealed {
+	body := pad(plain, room)
 	h := ChunkHeader{Format: FormatVersion, ID: id, Length: len(body) - nonceTailBytes}
 	return k.seal(k.chunk, contextChunk, h.ID, h.marshal(), body)
 }
