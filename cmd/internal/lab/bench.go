@@ -27,6 +27,7 @@ type bench struct {
 	exe  string
 	fork chan func()
 
+	device string   // the handsets' program; "": exe
 	trace  []string // command before every process that is measured; its last argument, a file, is left out
 	traces int      // such files so far
 	disks  []*disk  // mounted below dir
@@ -86,15 +87,23 @@ func (b *bench) Close(keep bool) error {
 	return os.RemoveAll(b.dir)
 }
 
-// command is the lab's executable with args, under the tracer if there is one,
+// program is the executable of a role.
+func (b *bench) program(role string) string {
+	if role == roleHandset && b.device != "" {
+		return b.device
+	}
+	return b.exe
+}
+
+// command is the executable of a role with args, under the tracer if there is one,
 // and the file that the tracer writes.
-func (b *bench) command(ctx context.Context, name string, args ...string) (*exec.Cmd, string) {
+func (b *bench) command(ctx context.Context, role, name string, args ...string) (*exec.Cmd, string) {
 	if b.trace == nil {
-		return exec.CommandContext(ctx, b.exe, args...), ""
+		return exec.CommandContext(ctx, b.program(role), args...), ""
 	}
 	b.traces++
 	file := b.path("logs", fmt.Sprintf("%s-%d.trace", name, b.traces))
-	line := append(append(b.trace[:len(b.trace):len(b.trace)], file, b.exe), args...)
+	line := append(append(b.trace[:len(b.trace):len(b.trace)], file, b.program(role)), args...)
 	return exec.CommandContext(ctx, line[0], line[1:]...), file
 }
 
@@ -127,7 +136,7 @@ func (b *bench) runWith(ctx context.Context, env []string, role string, args ...
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, b.exe, args...)
+	cmd := exec.CommandContext(ctx, b.program(role), args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(roleEnvironment(role), env...), &stdout, &stderr
 	what := role + " " + strings.Join(args, " ")
 	if err := b.spawn(cmd); err != nil {
@@ -164,7 +173,7 @@ func (b *bench) start(name, role string, env []string, args ...string) (*process
 		return nil, err
 	}
 	defer out.Close()
-	p.cmd, p.trace = b.command(context.Background(), name, args...)
+	p.cmd, p.trace = b.command(context.Background(), role, name, args...)
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(roleEnvironment(role), env...), out, out
 	if err := b.spawn(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

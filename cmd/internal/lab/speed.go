@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,6 +26,7 @@ type speedOptions struct {
 	Seconds  int      `json:"seconds"`  // that the fleet edits
 	Counts   bool     `json:"counts"`   // measure again, with system calls and bytes counted
 	Rows     []string `json:"rows,omitempty"`
+	Sidekeep string   `json:"sidekeep,omitempty"` // program of the handsets
 	keep     bool
 	json     bool
 }
@@ -58,7 +61,9 @@ same bytes through a bare websocket; ratios are to their sum.
 
 Everything is measured twice: for time, processor and memory; then again with
 system calls (strace, if it is installed) and bytes (a proxy) counted.
-Nothing but ratios should be compared between machines.
+Nothing but ratios should be compared between machines. The handsets are copies of
+this program; --sidekeep measures the one that a device gets, without what the lab
+adds to it.
 
 Parts, for --rows:
 %s`, sample.WorkloadRecords, sample.WorkloadPictures, about.String()),
@@ -85,6 +90,7 @@ Parts, for --rows:
 	f.IntVar(&o.Seconds, "seconds", 5, "how long the fleet edits")
 	f.BoolVar(&o.Counts, "counts", true, "measure again with system calls and bytes counted")
 	f.StringSliceVar(&o.Rows, "rows", parts, "parts to measure")
+	f.StringVar(&o.Sidekeep, "sidekeep", "", "`program` of the handsets to measure, such as one for 32 bits; without it a copy of this one")
 	f.BoolVar(&o.keep, "keep", false, "keep the folder with homes, cloud and logs, and say where it is")
 	f.BoolVar(&o.json, "json", false, "print the table as JSON; progress goes to standard error")
 	return cmd
@@ -132,6 +138,21 @@ func runSpeed(ctx context.Context, o speedOptions, stdout, stderr io.Writer) err
 	return nil
 }
 
+// handsetProgram finds the program that --sidekeep names, and sees that it runs here.
+func handsetProgram(ctx context.Context, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(name)
+	if err == nil {
+		err = exec.CommandContext(ctx, path, "version").Run()
+	}
+	if err != nil {
+		return "", fmt.Errorf("--sidekeep %s: it does not run here: %w", name, err)
+	}
+	return path, nil
+}
+
 // speedPass plays the whole workload once.
 func speedPass(ctx context.Context, result *speedResult, story *story, counting bool) error {
 	b, err := newBench("sidekeep-bench")
@@ -140,6 +161,9 @@ func speedPass(ctx context.Context, result *speedResult, story *story, counting 
 	}
 	keep := result.Options.keep
 	defer b.Close(keep)
+	if b.device, err = handsetProgram(ctx, result.Options.Sidekeep); err != nil {
+		return err
+	}
 	s := &speedRun{story: story, bench: b, o: result.Options, result: result, counting: counting}
 	if counting {
 		b.trace = tracer()

@@ -53,7 +53,7 @@ const memoryEvery = 10 * time.Millisecond
 // spend runs a sidekeep command of h to its end, however long that takes.
 func (h *handset) spend(ctx context.Context, args ...string) (usage, error) {
 	var out bytes.Buffer
-	cmd, trace := h.b.command(ctx, h.name, append([]string{"--home", h.home}, args...)...)
+	cmd, trace := h.b.command(ctx, roleHandset, h.name, append([]string{"--home", h.home}, args...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = roleEnvironment(roleHandset), &out, &out
 	begun := time.Now()
 	if err := h.b.spawn(cmd); err != nil {
