@@ -21,13 +21,15 @@ const (
 	pageBytes       = 2048
 	busyTimeoutMs   = 10_000
 	cacheKiB        = 1024    // of the writer
-	readerCacheKiB  = 256     // of each reader: what it has read is stale after the next commit
-	pagesKept       = 512     // pages of them all that stand in one piece
+	readerCacheKiB  = 128     // of each reader: what it has read is stale after the next commit
 	walBytesKept    = 4 << 20 // journal_size_limit
 	walPagesAuto    = 1000    // wal_autocheckpoint
 	readersMax      = 4
 	applicationID   = 0x53444b50 // "SDKP"
 	synchronousFull = 2
+
+	// pagesKept is room for all caches when they are full: see pagecache.Keep.
+	pagesKept = (cacheKiB+readersMax*readerCacheKiB)*1024/pageBytes + 12
 )
 
 // pragmas run on every connection. The driver runs them in lexicographic

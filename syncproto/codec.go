@@ -70,18 +70,20 @@ func encode(m Message) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What a message takes beside its sealed bytes, and each of its items.
+const roomSmall, roomItem = 256, 24
+
 // room is what a message takes, about: what is larger is copied as it grows.
 func room(m Message) int {
-	const small, item = 256, 24
-	n := small
+	n := roomSmall
 	switch m := m.(type) {
 	case *Push:
 		for i := range m.Versions {
-			n += m.Versions[i].size() + item
+			n += m.Versions[i].size() + roomItem
 		}
 	case *Batch:
 		for i := range m.Items {
-			n += len(m.Items[i].Header) + len(m.Items[i].Body) + item
+			n += len(m.Items[i].Header) + len(m.Items[i].Body) + roomItem
 		}
 	case *Chunk:
 		n += len(m.Header) + len(m.Body)

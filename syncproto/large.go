@@ -5,7 +5,7 @@ import "sync"
 // largeBytes is the capacity of the buffers that go round between messages with
 // chunks and what they are encoded in: a picture would else take three of them
 // from the heap for each of its pieces, at both ends.
-const largeBytes = ChunkBodyBytesMax + ChunkHeaderBytesMax + 64
+const largeBytes = ChunkBodyBytesMax + ChunkHeaderBytesMax + roomSmall + roomItem
 
 // largeLeast is from how many bytes on one of them is worth it.
 const largeLeast = 16 << 10

@@ -17,7 +17,11 @@ var once sync.Once
 // some 300 bytes, would take nearly twice as much: the driver's allocator rounds
 // up to powers of two. Only the first call counts, before the process's first
 // connection: where SQLite is in use already it refuses, and pages come one by
-// one, as they do when this piece is used up, and those that are larger.
+// one, as larger ones always do.
+//
+// It should have room for all caches when they are full, and ten pages more. With
+// fewer left SQLite takes memory to be short: caches give up pages for each other,
+// and a writer writes what it has changed to the log before it commits, and again.
 func Keep(pages, pageBytes int) {
 	once.Do(func() { keep(int32(pages), int32(pageBytes)) })
 }

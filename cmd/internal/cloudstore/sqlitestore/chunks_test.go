@@ -1,6 +1,9 @@
 package sqlitestore
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -53,4 +56,53 @@ func TestLostChunkIsAskedForAtOnce(t *testing.T) {
 	put()
 	get(chunk.ID, true)
 	lost()
+}
+
+// A bit of the file says whether the body of a chunk is a BLOB or text of the same
+// bytes. If that flips, the chunk is given as it was, or set aside; it is not held
+// and out of reach.
+func TestChunkThatBecameText(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	a := author(t, s)
+	chunk := a.Chunk([]byte("a picture"))
+	if err := s.Chunks().Put(ctx, a.Account, []syncproto.CloudChunk{chunk}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, FileName)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The record format of SQLite: a BLOB of n bytes has the type 12 + 2n, a varint.
+	kind := func(n int) []byte {
+		if n = 12 + 2*n; n < 128 {
+			return []byte{byte(n)}
+		}
+		return []byte{0x80 | byte(n>>7), byte(n & 0x7f)}
+	}
+	head := append(kind(len(chunk.Header)), kind(len(chunk.Body))...)
+	at := bytes.LastIndex(file[:bytes.Index(file, chunk.Body)], head) + len(head) - 1
+	file[at] |= 1
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if count(t, s, "SELECT count(*) FROM chunk WHERE typeof(body) = 'text'") != 1 {
+		t.Fatal("the body is no text: the test shows nothing")
+	}
+	got, err := s.Chunks().Get(ctx, a.Account, chunk.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing, err := s.Chunks().Missing(ctx, a.Account, []record.ChunkID{chunk.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole := got != nil && bytes.Equal(got.Body, chunk.Body); whole == (len(missing) == 1) {
+		t.Errorf("given whole: %v; %d missing", whole, len(missing))
+	}
 }

@@ -27,13 +27,16 @@ import (
 const FileName = "cloud.db"
 
 const (
-	formatVersion = 4
-	applicationID = 0x736b6364 // "skcd"
-	readersMax    = 4
-	busyTimeoutMs = 10_000
-	pageBytes     = 4096 // SQLite's default
-	cacheKiB      = 4096 // of the writer
-	pagesKept     = 1024 // pages of all caches that stand in one piece
+	formatVersion  = 4
+	applicationID  = 0x736b6364 // "skcd"
+	readersMax     = 4
+	busyTimeoutMs  = 10_000
+	pageBytes      = 4096 // SQLite's default
+	cacheKiB       = 4096 // of the writer
+	readerCacheKiB = 512
+
+	// pagesKept is room for all caches when they are full: see pagecache.Keep.
+	pagesKept = (cacheKiB+readersMax*readerCacheKiB)*1024/pageBytes + 12
 )
 
 // ErrFormat is wrapped by Open's error when a newer program wrote the database.
@@ -150,7 +153,7 @@ func (s *Store) open(ctx context.Context, dir string) error {
 // openReaders opens the pool of readers and looks at the format.
 func (s *Store) openReaders(ctx context.Context) error {
 	var err error
-	params := []string{"_pragma=query_only(1)"}
+	params := []string{"_pragma=query_only(1)", fmt.Sprintf("_pragma=cache_size(%d)", -readerCacheKiB)}
 	if s.opt.still {
 		params = append(params, "immutable=1")
 	}
