@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 
 	"sidekeep/localstore"
 	"sidekeep/localstore/rangeset"
@@ -293,8 +292,7 @@ func inHalves(n, many int, do func(i int)) {
 // sealAhead is how many versions are minted before they are sealed.
 const sealAhead = 64
 
-// mint gives what goes out, sealed. Sealing goes on beside the minting, and what
-// is left of it then in two goroutines.
+// mint gives what goes out, sealed. Sealing goes on beside the minting.
 func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	store := s.a.cfg.Store
 	made := make(chan *localstore.Outgoing, sealAhead)
@@ -302,8 +300,7 @@ func (s *session) mint(a syncproto.StoreMint) (syncproto.DeviceEvent, error) {
 	go func() { done <- s.sealAll(made) }()
 	out, err := store.Mint(s.local, a.Kind, a.After, a.RecordsMax, a.BytesMax, func(o *localstore.Outgoing) { made <- o })
 	close(made)
-	sealed := s.sealAll(made)
-	maps.Copy(sealed, <-done)
+	sealed := <-done
 	if err != nil {
 		return nil, err
 	}
