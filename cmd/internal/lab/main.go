@@ -109,23 +109,48 @@ The seed decides what is killed and edited; the timing is the machine's.`,
 }
 
 func sampleCommand() *cobra.Command {
-	return &cobra.Command{
+	workload := false
+	cmd := &cobra.Command{
 		Use:   "sample DIR",
 		Short: "Write the sample data to DIR",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set := sample.Generate()
-			for _, f := range set.Files {
+			n := 0
+			write := func(f sample.File) error {
+				n++
 				path := filepath.Join(args[0], filepath.FromSlash(f.Name))
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 					return err
 				}
-				if err := os.WriteFile(path, f.Data, 0o644); err != nil {
-					return err
-				}
+				return os.WriteFile(path, f.Data, 0o644)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d files written to %s\n", len(set.Files), args[0])
+			if err := writeSample(workload, write); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d files written to %s\n", n, args[0])
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&workload, "workload", false, fmt.Sprintf("the %d records and %d pictures that bench syncs, instead", sample.WorkloadRecords, sample.WorkloadPictures))
+	return cmd
+}
+
+func writeSample(workload bool, write func(sample.File) error) error {
+	if workload {
+		if err := sample.Workload(sample.WorkloadRecords, write); err != nil {
+			return err
+		}
+		for i := range sample.WorkloadPictures {
+			if err := write(sample.WorkloadPicture(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, f := range sample.Generate().Files {
+		if err := write(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
