@@ -55,8 +55,8 @@ func (t *tx) chunkRow(id record.ChunkID) (int64, error) {
 	return t.insert("INSERT INTO chunk (id) VALUES (?)", id[:])
 }
 
-// putChunk stores the bytes of a chunk unless they are here, and if so notes that
-// the cloud has it. They were verified.
+// putChunk stores the bytes of a chunk unless they are here, and notes that the
+// cloud has it if sent. They were verified.
 func (t *tx) putChunk(n int64, data []byte, sent bool) error {
 	here, err := t.count("SELECT count(*) FROM chunk_data WHERE n = ?", n)
 	if err != nil || here > 0 && !sent {
