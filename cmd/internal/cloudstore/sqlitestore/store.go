@@ -32,8 +32,8 @@ const (
 	readersMax     = 4
 	busyTimeoutMs  = 10_000
 	pageBytes      = 4096 // SQLite's default
-	cacheKiB       = 4096 // of the writer
-	readerCacheKiB = 512
+	cacheKiB       = 3072 // of the writer
+	readerCacheKiB = 256
 
 	// pagesKept is room for all caches when they are full: see pagecache.Keep.
 	pagesKept = (cacheKiB+readersMax*readerCacheKiB)*1024/pageBytes + 12
