@@ -77,6 +77,7 @@ type Agent struct {
 	mu       sync.Mutex // guards what follows
 	cloud    CloudStatus
 	lastErr  error     // why the last session ended
+	outlives bool      // cloud.Error is not over with the next welcome; see session
 	provenAt time.Time // when the cloud last told what it holds
 	views    []syncproto.DeviceKindView
 	absent   int // missing chunks that the cloud did not have when it was last asked
@@ -182,7 +183,7 @@ func (a *Agent) wait(ctx context.Context, end ending, p *pause) {
 	}
 	at := a.cfg.Now().Add(d)
 	a.setCloud(func(c *CloudStatus) {
-		c.State, c.Retry, c.Error = StateWaiting, &at, end.text()
+		c.State, c.Retry = StateWaiting, &at
 		if errors.Is(end.err, ErrForked) {
 			c.State = StateStopped
 		}

@@ -113,7 +113,10 @@ func (s *session) welcomed(w syncproto.DeviceWelcomed) {
 	s.a.setAbsent(0)
 	s.a.setViews(nil) // those of the session before
 	s.a.setCloud(func(c *CloudStatus) {
-		c.State, c.Epoch, c.Error, c.Retry = StateSyncing, fmt.Sprintf("%x", w.Epoch[:]), "", nil
+		c.State, c.Epoch, c.Retry = StateSyncing, fmt.Sprintf("%x", w.Epoch[:]), nil
+		if !s.a.outlives {
+			c.Error = ""
+		}
 	})
 }
 
@@ -133,7 +136,13 @@ func (s *session) stateChanged(live bool) {
 	}
 	s.a.setAbsent(s.machine.Absent())
 	s.a.setViews(views)
-	s.a.setCloud(func(c *CloudStatus) { c.State = state })
+	rest := s.machine.AtRest()
+	s.a.setCloud(func(c *CloudStatus) {
+		c.State = state
+		if rest {
+			c.Error = ""
+		}
+	})
 }
 
 func (s *session) problem(p syncproto.DeviceProblem) {

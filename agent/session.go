@@ -83,7 +83,15 @@ func (a *Agent) session(ctx context.Context, what purpose) ending {
 	a.lastErr = end.err
 	a.mu.Unlock()
 	a.setViews(nil)
-	a.setCloud(func(c *CloudStatus) { c.State, c.Error = StateConnecting, end.text() })
+	a.setCloud(func(c *CloudStatus) {
+		c.State = StateConnecting
+		if text := end.text(); text != "" {
+			c.Error = text
+			// What kept it from the cloud is over when the cloud lets it in. What came
+			// after that (a full cloud) comes again, until nothing is left to do.
+			a.outlives = end.welcomed && !errors.Is(end.err, ErrNotReachable)
+		}
+	})
 	a.mailed(inbound{err: unserved(end.err)})
 	return end
 }

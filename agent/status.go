@@ -41,7 +41,7 @@ type CloudStatus struct {
 	URL   string     `json:"url"`
 	State string     `json:"state"`
 	Epoch string     `json:"epoch"`           // 32 hex digits, "" before the first session
-	Error string     `json:"error,omitempty"` // why the last attempt ended
+	Error string     `json:"error,omitempty"` // why an attempt ended; "" again once one gets beyond that
 	Retry *time.Time `json:"retry,omitempty"` // when the next attempt is due, in state waiting
 }
 

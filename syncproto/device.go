@@ -432,6 +432,10 @@ func (s *DeviceSession) Epoch() Epoch { return s.epoch }
 // Live reports whether the cloud sends what others write.
 func (s *DeviceSession) Live() bool { return s.live }
 
+// AtRest reports whether the session is live with nothing left to send: every
+// kind is equal to the cloud's or given up, and so is every chunk.
+func (s *DeviceSession) AtRest() bool { return s.live && s.settled() && s.up.done() }
+
 // DeviceKindView is what a session knows of one kind.
 type DeviceKindView struct {
 	Kind   record.Kind

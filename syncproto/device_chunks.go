@@ -95,6 +95,7 @@ func (u *deviceUpload) plan(s *DeviceSession) {
 func (u *deviceUpload) offered(s *DeviceSession, l LocalOffered) {
 	if len(l.IDs) == 0 {
 		u.more = false
+		s.do(DeviceStateChanged{s.live})
 		return
 	}
 	u.after = l.IDs[len(l.IDs)-1]

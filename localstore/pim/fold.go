@@ -24,7 +24,8 @@ func (lw *lineWriter) line(b []byte) {
 		p, ok := parseProperty(b)
 		base64 = ok && p.encoding() == "BASE64"
 	}
-	fold := (!lw.unfolded || base64) && !isQuotedPrintable(b)
+	quoted := isQuotedPrintable(b)
+	fold := (!lw.unfolded || base64) && !quoted
 	for {
 		part, rest, more := bytes.Cut(b, []byte{'\n'})
 		if fold {
@@ -38,7 +39,7 @@ func (lw *lineWriter) line(b []byte) {
 		}
 		b = rest
 	}
-	if base64 {
+	if base64 || quoted && endsInSoftBreak(b) { // a soft break with nothing behind it would take the next line
 		lw.w.WriteString("\r\n")
 	}
 }

@@ -63,14 +63,14 @@ func (r *lineReader) next() (l logical, ok bool) {
 func (r *lineReader) join(l *logical) bool {
 	fits := true
 	quoted := isQuotedPrintable(l.text)
+lines:
 	for r.pos < len(r.b) {
 		line, after := r.physical()
 		soft := quoted && endsInSoftBreak(l.text)
 		var sep string
 		switch {
 		case soft && (isMarker(line, "BEGIN") || isMarker(line, "END")):
-			r.problem(r.no, "a quoted-printable value ends in a soft line break; kept as it stands", Repaired)
-			return fits
+			break lines
 		case soft:
 			sep = "\n"
 		case len(line) > 0 && (line[0] == ' ' || line[0] == '\t'):
@@ -78,10 +78,7 @@ func (r *lineReader) join(l *logical) bool {
 		case len(line) == 0 && r.skipToFold(after):
 			continue
 		default:
-			if !fits {
-				r.problem(l.no, "a line is longer than can be carried", Refused)
-			}
-			return fits
+			break lines
 		}
 		r.pos, r.no = after, r.no+1
 		if len(l.text)+len(line) >= LineBytesMax {
@@ -96,8 +93,13 @@ func (r *lineReader) join(l *logical) bool {
 	}
 	if !fits {
 		r.problem(l.no, "a line is longer than can be carried", Refused)
+		return false
 	}
-	return fits
+	if quoted && endsInSoftBreak(l.text) {
+		r.problem(r.no, "a quoted-printable value ends in a soft line break; an empty line was put behind it", Repaired)
+		l.text = append(l.text, '\n') // else what is written behind it would be a part of it
+	}
+	return true
 }
 
 // skipToFold moves to the line that continues a fold after empty lines, the

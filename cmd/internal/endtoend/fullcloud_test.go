@@ -1,12 +1,14 @@
 package endtoend
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"sidekeep/agent"
 	"sidekeep/cmd/internal/cloud/cloudtest"
 	"sidekeep/localstore/record"
 )
@@ -30,7 +32,20 @@ func TestCloudOnAFullDisk(t *testing.T) {
 	for i := range 20 {
 		a.add(record.Notes, fmt.Sprintf("note-%d", i), "SUMMARY", fmt.Sprintf("Note %d", i))
 	}
-	if err := a.trySync(8 * time.Second); err == nil || !strings.Contains(err.Error(), "full") {
+	// Once told, it stays told, however often the agent comes back and is let in.
+	told, silent := false, 0
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	err := a.agent.SyncOnce(ctx, func(s agent.Status) {
+		told = told || strings.Contains(s.Cloud.Error, "full")
+		if told && s.Cloud.Error == "" {
+			silent++
+		}
+	})
+	if silent > 0 {
+		t.Errorf("%d snapshots say nothing of the full cloud", silent)
+	}
+	if err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("sync with a full cloud: %v", err)
 	}
 	s, err := a.agent.Status(t.Context())
@@ -51,5 +66,8 @@ func TestCloudOnAFullDisk(t *testing.T) {
 	b := person.join(t, "b", cloud.URL)
 	b.sync()
 	same(t, a, b)
+	if s, err = a.agent.Status(t.Context()); err != nil || s.Cloud.Error != "" {
+		t.Errorf("with room again the status says %q, %v", s.Cloud.Error, err)
+	}
 	sameBytes(t, "picture", b.pictureBytes("large"), picture)
 }
