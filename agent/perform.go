@@ -201,7 +201,14 @@ func (a *Agent) held(ctx context.Context) (h syncproto.DeviceHeld, err error) {
 		if err != nil {
 			return h, err
 		}
-		h.Kinds = append(h.Kinds, syncproto.LocalKind{Kind: k, Cursor: syncproto.Seq(c.Seq), Own: d, Proven: was.Epoch == epoch && was.Digest.Equal(d)})
+		l := syncproto.LocalKind{Kind: k, Cursor: syncproto.Seq(c.Seq), Own: d, Proven: was.Epoch == epoch && was.Digest.Equal(d)}
+		if c.Part != nil {
+			l.Cursor = 0
+			if c.Epoch == epoch {
+				l.Walk = syncproto.WalkPlace{Base: syncproto.Seq(c.Seq), Upto: syncproto.NewRef(c.Part.ID, c.Part.VersionID)}
+			}
+		}
+		h.Kinds = append(h.Kinds, l)
 	}
 	return h, nil
 }
@@ -253,8 +260,12 @@ func (s *session) apply(a syncproto.StoreApply) (syncproto.DeviceEvent, error) {
 		}})
 	}
 	var cursor *localstore.Cursor
-	if a.Cursor != 0 {
+	switch w := a.Walk; {
+	case a.Cursor != 0:
 		cursor = &localstore.Cursor{Epoch: localstore.Epoch(s.machine.Epoch()), Seq: uint64(a.Cursor)}
+	case w.Base != 0:
+		part := localstore.Ref{ID: w.Upto.Record(), VersionID: w.Upto.Version()}
+		cursor = &localstore.Cursor{Epoch: localstore.Epoch(s.machine.Epoch()), Seq: uint64(w.Base), Part: &part}
 	}
 	var err error
 	if r.Overtaken, err = s.overtaken(a.Kind, in); err != nil {

@@ -2,6 +2,7 @@ package localstore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -9,7 +10,8 @@ import (
 	"sidekeep/localstore/record"
 )
 
-// Cursor returns how far the cloud's log of a kind was read; zero if never.
+// Cursor returns how far the cloud's log of a kind was read; zero if never. A
+// Part is of the epoch that the cursor names, which may not be the present one.
 func (s *Store) Cursor(ctx context.Context, kind record.Kind) (c Cursor, err error) {
 	err = s.read(ctx, func(r *session) error {
 		var epoch []byte
@@ -17,10 +19,23 @@ func (s *Store) Cursor(ctx context.Context, kind record.Kind) (c Cursor, err err
 		_, err := r.one([]any{&epoch, &seq}, "SELECT epoch, seq FROM cloud WHERE kind = ?", string(kind))
 		copy(c.Epoch[:], epoch)
 		c.Seq = uint64(seq)
-		return err
+		if err != nil || seq != 0 {
+			return err
+		}
+		var walk []byte
+		if _, err := r.one([]any{&walk}, "SELECT value FROM meta WHERE key = ?", metaWalk+string(kind)); err != nil || len(walk) != walkBytes {
+			return err // a shortcut: without it reconcile finds what is missing
+		}
+		copy(c.Epoch[:], walk[:16])
+		c.Seq = binary.BigEndian.Uint64(walk[16:])
+		c.Part = &Ref{ID: record.ID(walk[24:40]), VersionID: record.VersionID(walk[40:])}
+		return nil
 	})
 	return c, err
 }
+
+// walkBytes is the size of a cursor with a part: epoch, sequence, record, version.
+const walkBytes = 16 + 8 + 16 + 16
 
 // SetCursor stores a cursor without applying anything, as after a reconcile. It
 // is not synced to flash: an older cursor costs only reading again.
@@ -29,6 +44,13 @@ func (s *Store) SetCursor(ctx context.Context, kind record.Kind, c Cursor) error
 }
 
 func (t *tx) setCursor(kind record.Kind, c Cursor) error {
+	if c.Part != nil { // to other programs the kind was never read
+		walk := binary.BigEndian.AppendUint64(c.Epoch[:], c.Seq)
+		return t.setMeta(metaWalk+string(kind), append(append(walk, c.Part.ID[:]...), c.Part.VersionID[:]...))
+	}
+	if err := t.setMeta(metaWalk+string(kind), nil); err != nil {
+		return err
+	}
 	err := t.exec("INSERT INTO cloud (kind, epoch, seq) VALUES (?, ?, ?) ON CONFLICT (kind) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq",
 		string(kind), c.Epoch[:], int64(c.Seq))
 	if err != nil {
@@ -63,7 +85,7 @@ func (s *Store) ResetEpoch(ctx context.Context, epoch Epoch) error {
 			t.setMeta(metaEpoch, epoch[:]),
 			t.exec("UPDATE cloud SET epoch = ?, seq = 0, count = NULL, sum = NULL, proven_epoch = NULL, head = NULL, proven_at = NULL", epoch[:]),
 			t.exec("UPDATE chunk SET sent = 2 WHERE sent = 1"),
-			t.exec("DELETE FROM meta WHERE key > 'restoring/' AND key < 'restoring0'"))
+			t.exec("DELETE FROM meta WHERE key > 'restoring/' AND key < 'restoring0' OR key > 'walk/' AND key < 'walk0'"))
 	})
 	if err != nil {
 		return fmt.Errorf("reset epoch: %w", err)

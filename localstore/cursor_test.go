@@ -1,6 +1,7 @@
 package localstore
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -36,5 +37,50 @@ func TestWhatTheCloudToldLastsAnEpoch(t *testing.T) {
 	must(t, s.ResetEpoch(t.Context(), Epoch{2}))
 	if e, c := told(); e != (Epoch{2}) || c != (CloudState{}) {
 		t.Errorf("another epoch: %x, %+v", e, c)
+	}
+}
+
+// A cursor with a part is kept beside the one of table cloud, which other programs
+// read, and is over with the next whole one, with another epoch, or when it makes
+// no sense.
+func TestCursorWithAPart(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir, Options{})
+	is := func(when string, seq uint64, part *Ref) {
+		t.Helper()
+		c, err := s.Cursor(t.Context(), record.Notes)
+		must(t, err)
+		if c.Seq != seq || (c.Part == nil) != (part == nil) || part != nil && (*c.Part != *part || c.Epoch != Epoch{1}) {
+			t.Errorf("%s: %+v, want %d, %v", when, c, seq, part)
+		}
+	}
+	must(t, s.ResetEpoch(t.Context(), Epoch{1}))
+	claim(t, s)
+	is("before", 0, nil)
+	part := Ref{ID: record.ID{7, 15: 9}, VersionID: record.VersionID{8, 15: 3}}
+	walk := Cursor{Epoch: Epoch{1}, Seq: 1<<40 + 5, Part: &part}
+	if _, err := s.Apply(t.Context(), record.Notes, nil, &walk); err != nil {
+		t.Fatal(err)
+	}
+	is("on the way", 1<<40+5, &part)
+	if got := mustShell(t, dir, "SELECT coalesce(max(seq), 0) FROM cloud WHERE kind = 'notes'"); strings.TrimSpace(got) != "0" {
+		t.Errorf("to another program it was read up to %s", got)
+	}
+	s = openTest(t, dir, Options{}) // as another process does
+	is("to another process", 1<<40+5, &part)
+	part.ID[0]++
+	must(t, s.SetCursor(t.Context(), record.Notes, walk))
+	is("further on", 1<<40+5, &part)
+	must(t, s.SetCursor(t.Context(), record.Notes, Cursor{Epoch: Epoch{1}, Seq: 6}))
+	is("at its end", 6, nil)
+	must(t, s.SetCursor(t.Context(), record.Contacts, walk))
+	must(t, s.ResetEpoch(t.Context(), Epoch{2}))
+	if c, err := s.Cursor(t.Context(), record.Contacts); err != nil || c.Part != nil || c.Seq != 0 {
+		t.Errorf("in another epoch: %+v, %v", c, err)
+	}
+	mustShell(t, dir, "INSERT INTO meta VALUES ('walk/notes', x'0102'), ('walk/contacts', 'text'); UPDATE cloud SET seq = 0")
+	is("what is none", 0, nil)
+	if c, err := s.Cursor(t.Context(), record.Contacts); err != nil || c.Part != nil || c.Seq != 0 {
+		t.Errorf("a text: %+v, %v", c, err)
 	}
 }

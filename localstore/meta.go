@@ -26,6 +26,7 @@ const (
 	metaSample     = "sample"     // the last sample that was read back, JSON
 	metaRestoring  = "restoring/" // and a kind: the cloud called it not complete yet
 	metaUnasked    = "unasked/"   // and a kind: no cloud of these keys ever had what is here
+	metaWalk       = "walk/"      // and a kind: the Cursor while it has a Part
 	metaSnapshot   = "snapshot"   // in a back-up only: its Note, JSON
 )
 

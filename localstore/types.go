@@ -116,10 +116,13 @@ type Clash struct {
 // Epoch names one life of the cloud's storage.
 type Epoch [16]byte
 
-// Cursor is how far this device has read the cloud's log of one kind.
+// Cursor is how far this device has read the cloud's log of one kind: everything
+// up to Seq, or, with Part, of that what is not after Part in the order of record
+// ids and then version ids.
 type Cursor struct {
 	Epoch Epoch
 	Seq   uint64
+	Part  *Ref
 }
 
 // Token is a claim token: 16 random bytes.

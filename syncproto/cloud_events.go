@@ -69,6 +69,14 @@ type LogRead struct {
 	State KindState // as of the same snapshot
 }
 
+// Walked answers DoWalk.
+type Walked struct {
+	Kind  record.Kind
+	Items []BatchItem // ascending sequences
+	Upto  Ref         // if more follows: everything up to here was read
+	State KindState   // as of the same snapshot
+}
+
 // Fetched answers DoFetch: versions found among the first Done references.
 type Fetched struct {
 	Items []BatchItem // ascending sequences
@@ -126,6 +134,7 @@ func (Refused) cloudEvent()        {}
 func (Claimed) cloudEvent()        {}
 func (Committed) cloudEvent()      {}
 func (LogRead) cloudEvent()        {}
+func (Walked) cloudEvent()         {}
 func (Fetched) cloudEvent()        {}
 func (States) cloudEvent()         {}
 func (RangeAnswered) cloudEvent()  {}
@@ -188,6 +197,15 @@ type DoReadLog struct {
 	Kind     record.Kind
 	After    Seq
 	BytesMax int
+}
+
+// DoWalk reads versions after a reference, in the order of references. Answers:
+// Walked or Failed.
+type DoWalk struct {
+	Kind       record.Kind
+	After      Ref // zero: from the beginning
+	RecordsMax int
+	BytesMax   int
 }
 
 // DoFetch reads versions by name, as many as fit a batch. Answers: Fetched or Failed.
@@ -256,6 +274,7 @@ func (HangUp) cloudAction()         {}
 func (DoClaim) cloudAction()        {}
 func (DoCommit) cloudAction()       {}
 func (DoReadLog) cloudAction()      {}
+func (DoWalk) cloudAction()         {}
 func (DoFetch) cloudAction()        {}
 func (DoProve) cloudAction()        {}
 func (DoSetAside) cloudAction()     {}

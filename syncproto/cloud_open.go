@@ -17,6 +17,8 @@ func (s *CloudSession) onRequest(m Message) []CloudAction {
 		return s.onPush(m)
 	case *Pull:
 		return s.do(m, DoReadLog{Kind: m.Kind, After: m.After, BytesMax: int(min(m.BytesMax, BatchBytesMax))})
+	case *Walk:
+		return s.do(m, DoWalk{Kind: m.Kind, After: m.After, RecordsMax: s.conf.Limits.Walk(), BytesMax: int(min(m.BytesMax, BatchBytesMax))})
 	case *Fetch:
 		s.fetches = append(s.fetches, m)
 		return nil
@@ -176,6 +178,8 @@ func (s *CloudSession) answered(ev CloudEvent) []CloudAction {
 		return send(&Ack{ID: p.ID, Head: ev.Head, Rejects: mergeRejects(p.rejects, ev.Rejects), Kinds: ev.Kinds})
 	case LogRead:
 		return s.onLogRead(m, ev)
+	case Walked:
+		return s.onWalked(m.(*Walk), ev)
 	case Fetched:
 		return s.onFetched(m.(*Fetch), ev)
 	case States:
@@ -224,6 +228,8 @@ func requestID(m Message) RequestID {
 		return m.ID
 	case *Pull:
 		return m.ID
+	case *Walk:
+		return m.ID
 	case *Fetch:
 		return m.ID
 	case *Live:
@@ -266,6 +272,14 @@ func (s *CloudSession) onLogRead(m Message, ev LogRead) []CloudAction {
 		return send(batch)
 	}
 	return nil
+}
+
+func (s *CloudSession) onWalked(m *Walk, ev Walked) []CloudAction {
+	b := &Batch{ID: m.ID, Kind: ev.Kind, Items: ev.Items, Upto: ev.Upto, More: ev.Upto != (Ref{})}
+	if !b.More {
+		b.State = &ev.State
+	}
+	return send(b)
 }
 
 func (s *CloudSession) onFetched(m *Fetch, ev Fetched) []CloudAction {

@@ -108,7 +108,7 @@ func TestCloudFailuresNameTheirRequest(t *testing.T) {
 	sealed := vectorSealed(t, "FN:x")
 	for _, m := range []Message{
 		&Push{ID: 7, Versions: []SealedVersion{{Header: sealed.Header, Body: sealed.Body}}},
-		&Pull{ID: 7, Kind: "notes"}, &Live{ID: 7}, &Prove{ID: 7}, &Have{ID: 7, Chunks: []record.ChunkID{{1}}},
+		&Pull{ID: 7, Kind: "notes"}, &Walk{ID: 7, Kind: "notes"}, &Live{ID: 7}, &Prove{ID: 7}, &Have{ID: 7, Chunks: []record.ChunkID{{1}}},
 		&Fetch{ID: 7, Kind: "notes", Refs: []Ref{{1}}}, &Aside{ID: 7, Kind: "notes", Refs: []Ref{{1}}}, &Range{ID: 7, Kind: "notes", Spans: []Span{{}}},
 	} {
 		s := openCloud()
@@ -172,7 +172,7 @@ func TestCloudFollowsFromTheSameState(t *testing.T) {
 	s := openCloud()
 	s.state = cloudClaims
 	got := s.Handle(Claimed{Epoch: Epoch{1}, Head: 5, Kinds: []KindState{{Kind: record.Notes, Count: 1, Head: 5}}, Same: true})
-	if w, ok := got[0].(SendToDevice).Message.(*Welcome); !ok || !w.Same || w.Kinds != nil || len(w.Limits) > 0 {
+	if w, ok := got[0].(SendToDevice).Message.(*Welcome); !ok || !w.Same || w.Kinds != nil || len(w.Limits) != 1 || w.Limits.Walk() != BatchRecordsMax {
 		t.Fatalf("welcome: %+v", got[0])
 	}
 	if !s.Live() || s.Busy() {
@@ -211,5 +211,28 @@ func TestCloudDoesNotGiveBackWhatItWasGiven(t *testing.T) {
 		if s.Busy() != c.behind {
 			t.Errorf("%s: something to give: %v", c.name, s.Busy())
 		}
+	}
+}
+
+// TestCloudWalks: an answer says up to where it goes as long as more follows, and
+// the state of the kind when nothing does.
+func TestCloudWalks(t *testing.T) {
+	s := openCloud()
+	s.conf.Limits[LimitWalk] = 2
+	after, upto := NewRef(record.ID{1}, record.VersionID{2}), NewRef(record.ID{3}, record.VersionID{4})
+	got := receivedBy(t, s, &Walk{ID: 3, Kind: record.Notes, After: after, BytesMax: 1 << 40})
+	if len(got) != 1 || got[0] != (DoWalk{Kind: record.Notes, After: after, RecordsMax: 2, BytesMax: BatchBytesMax}) {
+		t.Fatalf("does %+v", got)
+	}
+	state := KindState{Kind: record.Notes, Count: 4, Head: 9}
+	items := []BatchItem{{Seq: 5, Header: []byte{1}, Body: []byte{1}}}
+	b := s.Handle(Walked{Kind: record.Notes, Items: items, Upto: upto, State: state})[0].(SendToDevice).Message.(*Batch)
+	if b.ID != 3 || !b.More || b.Upto != upto || b.Next != 0 || b.State != nil || len(b.Items) != 1 {
+		t.Errorf("a page: %+v", b)
+	}
+	receivedBy(t, s, &Walk{ID: 4, Kind: record.Notes, After: upto})
+	b = s.Handle(Walked{Kind: record.Notes, Items: items, State: state})[0].(SendToDevice).Message.(*Batch)
+	if b.ID != 4 || b.More || b.Upto != (Ref{}) || b.Next != 0 || b.State == nil || *b.State != state {
+		t.Errorf("the last page: %+v", b)
 	}
 }

@@ -49,6 +49,8 @@ func examples() []Message {
 		&Enter{Versions: []uint64{ProtocolVersion}, Mailbox: seal.Mailbox{1}},
 		&Post{Sealed: []byte{1, 2}},
 		&Shut{Code: CodeTimeout},
+		&Statements{List: [][]byte{}, Set: seal.StatementsDigest{1}},
+		&Walk{ID: 1, Kind: record.Notes, After: ref, BytesMax: 1000},
 	}
 }
 

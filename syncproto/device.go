@@ -110,6 +110,7 @@ type deviceRequest struct {
 	typ   Type
 	refs  []Ref       // of a push
 	after Seq         // of a pull
+	walk  WalkPlace   // of a walk
 	want  *deviceWant // of a want
 	left  int         // of a fetch: versions that were asked for and have not come
 	final bool        // of a prove: the session ends if nothing differs
@@ -342,10 +343,13 @@ func (s *DeviceSession) began(b LocalBegan) {
 	for _, l := range b.Kinds {
 		k := s.kind(l.Kind)
 		k.own, k.cursor, k.saved, k.here, k.proven = l.Own, l.Cursor, l.Cursor, true, l.Proven
+		if l.Cursor == 0 {
+			k.walk = l.Walk
+		}
 	}
 	differs := false
 	for _, k := range s.kinds {
-		k.start()
+		k.start(s.limits.Walk())
 		differs = differs || k.wantReconcile
 	}
 	s.down.wanted = true

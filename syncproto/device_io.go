@@ -135,11 +135,13 @@ type (
 	// StoreFork makes the next claim use a fresh replica id.
 	StoreFork struct{ Reason ForkReason }
 	// StoreApply opens and joins received versions in one commit, and moves the
-	// cursor of the kind with them unless it is 0. Answered by LocalApplied.
+	// cursor of the kind with them unless it is 0, or its walk unless that is zero.
+	// Answered by LocalApplied.
 	StoreApply struct {
 		Kind   record.Kind
 		Items  []BatchItem
 		Cursor Seq
+		Walk   WalkPlace
 	}
 	// StoreMint mints what is dirty and gives sealed versions that the cloud has
 	// not acknowledged, in outbox order after After. Answered by LocalMinted.
@@ -213,12 +215,21 @@ type (
 	StoreSampled struct{ Read, Missing Sample }
 )
 
+// WalkPlace is how far a kind was walked that was not read to its end before: of
+// what the cloud held at its head Base everything up to Upto is here. The zero
+// value is no walk.
+type WalkPlace struct {
+	Base Seq
+	Upto Ref
+}
+
 // Results of store actions.
 type (
 	// LocalKind is one kind as the store has it.
 	LocalKind struct {
 		Kind   record.Kind
 		Cursor Seq
+		Walk   WalkPlace // if Cursor is 0
 		Own    rangeset.Digest
 		Proven bool // the cloud held just that when it last told
 	}

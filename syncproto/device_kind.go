@@ -29,6 +29,8 @@ type deviceKind struct {
 	asked  RequestID       // pull, fetch, range or aside under way; 0 for none
 
 	wantPull      bool
+	walk          WalkPlace // how far it was walked, until it was walked to the end
+	wantWalk      bool
 	wantReconcile bool
 	reconciler    *rangeset.Reconciler
 	next          *rangeset.Message // question of the reconcile to be asked
@@ -82,14 +84,20 @@ func (k *deviceKind) explained() bool {
 	return len(k.notOpen) > 0 && d.Equal(k.cloudDigest())
 }
 
-// start decides how to begin, from the cursor and what the welcome said.
-func (k *deviceKind) start() {
+// start decides how to begin, from the cursor and what the welcome said. A kind of
+// which nothing is here is walked if it has more than walkLeast versions, unless
+// that is 0: those come in one batch anyway.
+func (k *deviceKind) start(walkLeast int) {
 	k.again = true
 	k.proofFresh = true
 	switch {
 	case k.equal(), k.restoring():
 		k.wantReconcile = false
 	case k.wantReconcile:
+	case walkLeast > 0 && k.walk.Base > 0 && k.walk.Base <= k.cloud.Head:
+		k.wantWalk = true
+	case walkLeast > 0 && k.cursor == 0 && k.own.Count == 0 && k.cloud.Count > uint64(walkLeast):
+		k.wantWalk, k.walk = true, WalkPlace{Base: k.cloud.Head}
 	case k.cursor > k.cloud.Head, k.cursor == 0 && k.own.Count > 0, k.proven && k.cloud.Count < k.own.Count:
 		k.wantReconcile = true // the cloud is behind, or another one, or lost something
 	default:
@@ -168,7 +176,7 @@ func (s *DeviceSession) plan() {
 
 // given reports whether all that is left to do for the kind is to wait for acks.
 func (k *deviceKind) given() bool {
-	read := k.asked == 0 && k.next == nil && len(k.need) == 0 && len(k.aside) == 0 && !k.wantReconcile && !k.wantPull
+	read := k.asked == 0 && k.next == nil && len(k.need) == 0 && len(k.aside) == 0 && !k.wantReconcile && !k.wantWalk && !k.wantPull
 	return k.pushing > 0 && read && !k.again && !k.minting && len(k.out) == 0
 }
 
@@ -209,6 +217,9 @@ func (s *DeviceSession) read(k *deviceKind) bool {
 		s.askRange(k)
 	case k.wantReconcile:
 		s.reconcile(k)
+	case k.wantWalk:
+		k.wantWalk = false
+		s.sendWalk(k, k.walk)
 	case k.wantPull:
 		s.pull(k)
 	default:

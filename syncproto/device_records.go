@@ -1,6 +1,8 @@
 package syncproto
 
 import (
+	"bytes"
+
 	"sidekeep/localstore/rangeset"
 	"sidekeep/localstore/record"
 )
@@ -10,6 +12,7 @@ type deviceBatch struct {
 	kind   *deviceKind
 	items  []BatchItem
 	cursor Seq
+	walk   WalkPlace // up to where it was walked with this batch; zero: it was no walk, or that ends here
 	state  *KindState
 	last   bool // the answer ends here
 }
@@ -79,6 +82,12 @@ func (s *DeviceSession) pull(k *deviceKind) {
 	s.send(&Pull{ID: k.asked, Kind: k.name, After: k.cursor, BytesMax: uint64(s.grain)})
 }
 
+// sendWalk asks for what comes after a place.
+func (s *DeviceSession) sendWalk(k *deviceKind, after WalkPlace) {
+	k.asked = s.request(&deviceRequest{kind: k, typ: TypeWalk, walk: after})
+	s.send(&Walk{ID: k.asked, Kind: k.name, After: after.Upto, BytesMax: uint64(s.grain)})
+}
+
 func (s *DeviceSession) fetch(k *deviceKind) {
 	n := min(len(k.need), FetchMax)
 	k.asked = s.request(&deviceRequest{kind: k, typ: TypeFetch, left: n})
@@ -96,6 +105,11 @@ func (s *DeviceSession) batch(m *Batch) {
 	if s.phase == deviceClosed {
 		return
 	}
+	r := s.requests[m.ID]
+	if m.Upto != (Ref{}) && (r == nil || r.typ != TypeWalk) {
+		s.fail(CodeBadMessage, "a walk that nobody asked for")
+		return
+	}
 	if m.ID == 0 {
 		if !s.liveSent {
 			s.fail(CodeOutOfOrder, "a live batch before live")
@@ -108,9 +122,8 @@ func (s *DeviceSession) batch(m *Batch) {
 		s.arrived = append(s.arrived, b)
 		return
 	}
-	r := s.requests[m.ID]
 	switch {
-	case r == nil || r.typ != TypePull && r.typ != TypeFetch || r.kind != b.kind:
+	case r == nil || r.typ != TypePull && r.typ != TypeWalk && r.typ != TypeFetch || r.kind != b.kind:
 		s.fail(CodeOutOfOrder, "a batch that nobody asked for")
 		return
 	case r.sample:
@@ -127,6 +140,17 @@ func (s *DeviceSession) batch(m *Batch) {
 				return
 			}
 			delete(s.requests, m.ID)
+		}
+	case r.typ == TypeWalk:
+		delete(s.requests, m.ID)
+		s.grow()
+		if m.Next != 0 || m.More && (bytes.Compare(m.Upto[:], r.walk.Upto[:]) <= 0 || len(m.Items) == 0) {
+			s.fail(CodeBadMessage, "a walk that does not move")
+			return
+		}
+		if b.cursor = r.walk.Base; m.More {
+			b.cursor, b.walk = 0, WalkPlace{Base: r.walk.Base, Upto: m.Upto}
+			s.sendWalk(b.kind, b.walk)
 		}
 	default:
 		delete(s.requests, m.ID)
@@ -155,7 +179,7 @@ func (s *DeviceSession) apply() {
 		s.plan()
 		return
 	}
-	s.ask(StoreApply{Kind: b.kind.name, Items: b.items, Cursor: cursor})
+	s.ask(StoreApply{Kind: b.kind.name, Items: b.items, Cursor: cursor, Walk: b.walk})
 }
 
 func (s *DeviceSession) applied(a LocalApplied) {

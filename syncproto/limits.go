@@ -118,17 +118,20 @@ const (
 	LimitHave         LimitID = 6
 	LimitRanges       LimitID = 7
 	LimitRequests     LimitID = 8
+	// LimitWalk is how many versions an answer to walk holds at most. A cloud that
+	// does not declare it does not know walk.
+	LimitWalk LimitID = 9
 )
 
 // Limits is what a cloud declares in its welcome. Unknown ids are ignored.
 type Limits map[LimitID]uint64
 
 // Declared returns those of l that are smaller than the protocol's own: what a
-// welcome has to tell.
+// welcome has to tell. LimitWalk is always told.
 func (l Limits) Declared() Limits {
 	own, said := DefaultLimits(), Limits{}
 	for id, v := range l {
-		if most, ok := own[id]; ok && v < most {
+		if most, ok := own[id]; ok && (v < most || id == LimitWalk) {
 			said[id] = v
 		}
 	}
@@ -146,8 +149,13 @@ func DefaultLimits() Limits {
 		LimitHave:         HaveMax,
 		LimitRanges:       RangesMax,
 		LimitRequests:     RequestsMax,
+		LimitWalk:         BatchRecordsMax,
 	}
 }
+
+// Walk returns how many versions an answer to walk holds at most; 0 if the cloud
+// does not know walk.
+func (l Limits) Walk() int { return int(min(l[LimitWalk], BatchRecordsMax)) }
 
 // limitMinima are the smallest values a device accepts: a cloud that declares
 // less can not take every version and chunk that a device may have to give.

@@ -41,11 +41,13 @@ const (
 	TypeShut   Type = 28
 	// What is known about the account's devices.
 	TypeStatements Type = 29
+	// What a new device asks for. LimitWalk says that the cloud knows it.
+	TypeWalk Type = 30
 )
 
 var typeNames = [...]string{"", "hello", "challenge", "auth", "welcome", "push", "ack", "pull", "batch", "fetch", "live", "proof",
 	"prove", "range", "have", "need", "chunk", "stored", "want", "absent", "wait", "error", "bye", "aside",
-	TypeOffer: "offer", TypeOpened: "opened", TypeEnter: "enter", TypePost: "post", TypeShut: "shut", TypeStatements: "statements"}
+	TypeOffer: "offer", TypeOpened: "opened", TypeEnter: "enter", TypePost: "post", TypeShut: "shut", TypeStatements: "statements", TypeWalk: "walk"}
 
 // Known reports whether this version has the type.
 func (t Type) Known() bool { return t < Type(len(typeNames)) && typeNames[t] != "" }
@@ -127,6 +129,8 @@ func newMessage(t Type) Message {
 		return new(Shut)
 	case TypeStatements:
 		return new(Statements)
+	case TypeWalk:
+		return new(Walk)
 	}
 	return nil
 }

@@ -47,6 +47,26 @@ func (m *Pull) check() error {
 	return checkKind(m.Kind)
 }
 
+// Walk asks for the versions of a kind in the order of their references. A device
+// that has nothing of a large kind takes it so: what comes together stands together
+// in its indexes, of which then each page is written once and not once a batch.
+type Walk struct {
+	ID       RequestID   `cbor:"1,keyasint"`
+	Kind     record.Kind `cbor:"2,keyasint"`
+	After    Ref         `cbor:"3,keyasint,omitzero"` // the last that was given; zero at the beginning
+	BytesMax uint64      `cbor:"4,keyasint"`          // as in Pull
+}
+
+// Type returns TypeWalk.
+func (*Walk) Type() Type { return TypeWalk }
+
+func (m *Walk) check() error {
+	if err := checkRequest(m.ID); err != nil {
+		return err
+	}
+	return checkKind(m.Kind)
+}
+
 // BatchItem is one version in the order of the account's log.
 type BatchItem struct {
 	_      struct{} `cbor:",toarray"`
@@ -55,15 +75,16 @@ type BatchItem struct {
 	Body   []byte
 }
 
-// Batch carries versions of one kind: the answer to a pull or a fetch, or,
+// Batch carries versions of one kind: the answer to a pull, a walk or a fetch, or,
 // with ID 0, what was committed while the session is live.
 type Batch struct {
 	ID    RequestID   `cbor:"1,keyasint"`
 	Kind  record.Kind `cbor:"2,keyasint"`
 	Items []BatchItem `cbor:"3,keyasint"`           // ascending sequences
-	Next  Seq         `cbor:"4,keyasint,omitempty"` // everything of the kind up to here was given; 0 in answers to fetch
-	More  bool        `cbor:"5,keyasint,omitempty"` // pull again after Next
-	State *KindState  `cbor:"6,keyasint,omitempty"` // when nothing more follows; as of the same snapshot
+	Next  Seq         `cbor:"4,keyasint,omitempty"` // everything of the kind up to here was given; 0 in answers to walk and fetch
+	More  bool        `cbor:"5,keyasint,omitempty"` // pull again after Next, or walk again after Upto
+	State *KindState  `cbor:"6,keyasint,omitempty"` // when nothing more follows a pull, a walk or live; as of the same snapshot
+	Upto  Ref         `cbor:"7,keyasint,omitzero"`  // in an answer to walk, if more follows: everything up to here was given
 }
 
 // Type returns TypeBatch.
@@ -92,6 +113,9 @@ func (m *Batch) check() error {
 	}
 	if m.More && m.State != nil {
 		return errorf(CodeBadMessage, "a state, yet more follows")
+	}
+	if m.Upto != (Ref{}) && (!m.More || m.Next != 0) {
+		return errorf(CodeBadMessage, "a walk that ends, or a pull, in the order of references")
 	}
 	if m.State != nil {
 		if m.State.Kind != m.Kind {

@@ -236,6 +236,11 @@ func makeRequests(t testing.TB) []vector {
 	m.message("pull of a kind of 32 bytes", &Pull{ID: 1, Kind: record.Kind(strings.Repeat("k", 32))}, taken("read log"))
 	m.message("pull of a kind of 33 bytes", &Pull{ID: 1, Kind: record.Kind(strings.Repeat("k", 33))}, closed(CodeTooLarge))
 	m.message("pull with request 0", &Pull{Kind: "notes"}, closed(CodeBadMessage))
+	m.message("walk", &Walk{ID: 1, Kind: "contacts", BytesMax: 65536}, taken("walk"))
+	m.message("walk after a version", &Walk{ID: 1, Kind: "contacts", After: ref, BytesMax: 65536}, taken("walk"))
+	m.message("walk with request 0", &Walk{Kind: "contacts"}, closed(CodeBadMessage))
+	m.message("walk of a kind without a name", &Walk{ID: 1}, closed(CodeBadMessage))
+	m.raw("walk after nothing", rawBody(TypeWalk, "a4 01 01 02 65 6e 6f 74 65 73 03 40 04 00"), closed(CodeBadMessage))
 	m.message("fetch", &Fetch{ID: 1, Kind: "notes", Refs: []Ref{ref}}, taken(""))
 	m.message("fetch of nothing", &Fetch{ID: 1, Kind: "notes"}, closed(CodeBadMessage))
 	m.message("fetch of 501", &Fetch{ID: 1, Kind: "notes", Refs: fill(FetchMax+1, refAt)}, closed(CodeTooLarge))
@@ -300,10 +305,12 @@ func makeControl(t testing.TB) []vector {
 	return m.all
 }
 
-// vectorWelcome lets the device in. The cloud holds one contact.
+// vectorWelcome lets the device in. The cloud holds one contact, and is older than walk.
 func vectorWelcome() *Welcome {
+	limits := DefaultLimits()
+	delete(limits, LimitWalk)
 	return &Welcome{Epoch: vectorEpoch, Head: 10, Kinds: []KindState{{Kind: record.Contacts, Count: 1, Sum: [16]byte{1}, Head: 10}},
-		Limits: DefaultLimits(), Time: 1_800_000_000}
+		Limits: limits, Time: 1_800_000_000}
 }
 
 func makeDeviceHandshake(t testing.TB) []vector {
@@ -328,6 +335,7 @@ func makeDeviceHandshake(t testing.TB) []vector {
 	}
 	m.message("welcome", vectorWelcome(), taken("claim durable"))
 	m.message("welcome with a limit of a later version", welcome(func(w *Welcome) { w.Limits[31] = 5 }), taken("claim durable"))
+	m.message("welcome to a cloud that knows walk", welcome(func(w *Welcome) { w.Limits[LimitWalk] = BatchRecordsMax }), taken("claim durable"))
 	m.message("welcome with a stale claim", welcome(func(w *Welcome) { w.Claim = ClaimStale }), happened{outcome: "closed", answer: "fork"})
 	m.message("welcome to an unknown replica", welcome(func(w *Welcome) { w.Claim = ClaimUnknown }), happened{outcome: "closed", answer: "fork"})
 	m.message("welcome in the same state as a device that named none", &Welcome{Epoch: vectorEpoch, Same: true}, closed(CodeBadMessage))
@@ -370,6 +378,9 @@ func makeDeviceWorking(t testing.TB) []vector {
 	m.message("batch with sequences out of order", batch(func(b *Batch) { b.Items = []BatchItem{item, item} }), closed(CodeBadMessage))
 	m.message("batch with a version after its end", batch(func(b *Batch) { b.Next = 9 }), closed(CodeBadMessage))
 	m.message("batch with sequence 0", batch(func(b *Batch) { b.Items = []BatchItem{{Seq: 0, Header: s.Header, Body: s.Body}} }), closed(CodeBadMessage))
+	m.message("batch of a walk that was not asked for", batch(func(b *Batch) { b.Next, b.State, b.More, b.Upto = 0, nil, true, Ref{1} }), closed(CodeBadMessage))
+	m.message("batch of a walk that ends, up to a version", batch(func(b *Batch) { b.Next, b.Upto = 0, Ref{1} }), closed(CodeBadMessage))
+	m.message("batch up to a sequence and up to a version", batch(func(b *Batch) { b.State, b.More, b.Upto = nil, true, Ref{1} }), closed(CodeBadMessage))
 	m.message("batch of 501", batch(func(b *Batch) {
 		b.Next = 1000
 		b.Items = fill(BatchRecordsMax+1, func(i int) BatchItem { return BatchItem{Seq: Seq(i + 1), Header: []byte{1}, Body: []byte{1}} })

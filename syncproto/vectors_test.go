@@ -167,6 +167,8 @@ func describeCloud(actions []CloudAction) happened {
 			h.answer = "commit"
 		case DoReadLog:
 			h.answer = "read log"
+		case DoWalk:
+			h.answer = "walk"
 		case DoProve:
 			h.answer = "prove"
 		case DoSetAside:

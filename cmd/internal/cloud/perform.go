@@ -85,6 +85,12 @@ func (c *session) act(a syncproto.CloudAction) (name string, ev syncproto.CloudE
 		}
 		ev, err = store.ReadLog(c.ctx, c.machine.Account(), a.Kind, a.After, a.BytesMax)
 		return "read log", ev, err
+	case syncproto.DoWalk:
+		if err = c.reads(); err != nil {
+			return "walk", nil, err
+		}
+		ev, err = store.Walk(c.ctx, c.machine.Account(), a.Kind, a.After, a.RecordsMax, a.BytesMax)
+		return "walk", ev, err
 	case syncproto.DoFetch:
 		if err = c.reads(); err != nil {
 			return "fetch", nil, err

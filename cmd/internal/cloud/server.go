@@ -54,8 +54,11 @@ type Config struct {
 	// MailboxTime is how long the mailbox of an invite is open: 0 means the
 	// MailboxSeconds of the protocol, more than that is not.
 	MailboxTime time.Duration
-	Log         *slog.Logger // nil means silence
-	Rand        io.Reader    // nil means crypto/rand
+	// Protocol is what the cloud declares in its welcome, and keeps; nil means
+	// syncproto.DefaultLimits.
+	Protocol syncproto.Limits
+	Log      *slog.Logger // nil means silence
+	Rand     io.Reader    // nil means crypto/rand
 }
 
 // Server is a cloud. Its methods may be called from any goroutine.

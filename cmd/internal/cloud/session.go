@@ -69,7 +69,7 @@ var largeBuffers = sync.Pool{New: func() any {
 func newSession(s *Server, conn *ws.Conn, guard *guarded, nonce syncproto.Nonce) *session {
 	c := &session{
 		server: s, conn: conn, guard: guard, hint: newHint(), inbox: make(chan inbound, syncproto.RequestsMax),
-		machine: syncproto.NewCloudSession(syncproto.CloudConfig{Nonce: nonce, Origins: s.origins}),
+		machine: syncproto.NewCloudSession(syncproto.CloudConfig{Nonce: nonce, Origins: s.origins, Limits: s.conf.Protocol}),
 		newer:   make(chan struct{}), done: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

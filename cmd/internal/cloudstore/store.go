@@ -33,6 +33,11 @@ type Store interface {
 	// from the same snapshot.
 	ReadLog(ctx context.Context, account seal.Account, kind record.Kind, after syncproto.Seq, bytesMax int) (syncproto.LogRead, error)
 
+	// Walk returns the versions of a kind after a reference, in the order of
+	// references but each answer in ascending sequence, at most recordsMax and
+	// bytesMax (but at least one), and the kind's state from the same snapshot.
+	Walk(ctx context.Context, account seal.Account, kind record.Kind, after syncproto.Ref, recordsMax, bytesMax int) (syncproto.Walked, error)
+
 	// Fetch returns those of the named versions that the store holds, as many
 	// as fit one batch, in ascending sequence.
 	Fetch(ctx context.Context, account seal.Account, kind record.Kind, refs []syncproto.Ref) (syncproto.Fetched, error)

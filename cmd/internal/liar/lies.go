@@ -82,6 +82,18 @@ var Lies = []Lie{
 			k.ToDevice(&syncproto.Batch{ID: p.ID, Kind: p.Kind, Items: items, Next: items[len(items)-1].Seq, More: true})
 		})
 	}},
+	{Name: "a walk that stands still", make: func(past *Past) Script {
+		return onWalk(func(*syncproto.Walk) *syncproto.Batch {
+			return &syncproto.Batch{Items: past.contacts(1), More: true, Upto: syncproto.Ref{1}}
+		})
+	}},
+	{Name: "a walk without end", make: func(past *Past) Script {
+		return onWalk(func(m *syncproto.Walk) *syncproto.Batch {
+			upto := m.After
+			binary.BigEndian.PutUint64(upto[:], binary.BigEndian.Uint64(upto[:])+1)
+			return &syncproto.Batch{Items: past.contacts(1), More: true, Upto: upto}
+		})
+	}},
 	{Name: "an answer to fetch without end", make: func(past *Past) Script {
 		sums := states(func(k *syncproto.KindState) { k.Sum[0]++ })
 		return Script{

@@ -133,6 +133,30 @@ func onState(change func(*syncproto.KindState)) Script {
 	return Script{Down: func(_ *Talk, m syncproto.Message) bool { f(m); return true }}
 }
 
+// onWalk lures a device into walking a kind that nobody has, and gives the answers.
+func onWalk(page func(*syncproto.Walk) *syncproto.Batch) Script {
+	const lure = record.Tasks
+	return Script{
+		Up: func(k *Talk, m syncproto.Message) bool {
+			w, ok := m.(*syncproto.Walk)
+			if !ok || w.Kind != lure {
+				return true
+			}
+			b := page(w)
+			b.ID, b.Kind = w.ID, w.Kind
+			k.ToDevice(b)
+			return false
+		},
+		Down: func(_ *Talk, m syncproto.Message) bool {
+			if w, ok := m.(*syncproto.Welcome); ok && !w.Same {
+				w.Limits[syncproto.LimitWalk] = 1
+				w.Kinds = append(w.Kinds, syncproto.KindState{Kind: lure, Count: 1 << 40, Head: 1 << 40})
+			}
+			return true
+		},
+	}
+}
+
 // once calls f at the first message of a type that the cloud sends.
 func once(typ syncproto.Type, f func(*Talk)) Script {
 	return Script{Down: func(k *Talk, m syncproto.Message) bool {

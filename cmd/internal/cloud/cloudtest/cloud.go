@@ -14,6 +14,7 @@ import (
 	"sidekeep/cmd/internal/cloud"
 	"sidekeep/cmd/internal/cloudstore"
 	"sidekeep/cmd/internal/cloudstore/sqlitestore"
+	"sidekeep/syncproto"
 )
 
 // Options of Start. The zero value is a cloud that admits everyone.
@@ -29,8 +30,9 @@ type Options struct {
 	Limits      cloud.Limits
 	Proxies     []netip.Prefix
 	MailboxTime time.Duration // cloud.Config's
-	TLS         *tls.Config   // nil means plain connections
-	Origins     []string      // that it believes to have beside its own
+	Protocol    syncproto.Limits
+	TLS         *tls.Config // nil means plain connections
+	Origins     []string    // that it believes to have beside its own
 }
 
 // Cloud is a running cloud.
@@ -89,7 +91,7 @@ func (c *Cloud) serve(ctx context.Context, l net.Listener) {
 	limits.Sessions = max(limits.Sessions, c.opt.SessionsMax)
 	server, err := cloud.New(cloud.Config{
 		Store: c.Store, Origins: append(cloud.LoopbackOrigins(l.Addr(), c.opt.TLS != nil), c.opt.Origins...), Admit: c.opt.Admit, Metrics: true,
-		Log: c.opt.Log, Limits: limits, Proxies: c.opt.Proxies, MailboxTime: c.opt.MailboxTime,
+		Log: c.opt.Log, Limits: limits, Proxies: c.opt.Proxies, MailboxTime: c.opt.MailboxTime, Protocol: c.opt.Protocol,
 	})
 	if err != nil {
 		c.t.Fatal(err)

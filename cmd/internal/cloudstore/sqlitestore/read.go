@@ -57,6 +57,49 @@ func (s *Store) ReadLog(ctx context.Context, account seal.Account, kind record.K
 	return got, nil
 }
 
+// Walk implements cloudstore.Store.
+func (s *Store) Walk(ctx context.Context, account seal.Account, kind record.Kind, after syncproto.Ref, recordsMax, bytesMax int) (syncproto.Walked, error) {
+	var got syncproto.Walked
+	err := s.readIntact(ctx, account, kind, func(q snapshot, damaged func(version)) (err error) {
+		got = syncproto.Walked{Kind: kind, Items: []syncproto.BatchItem{}}
+		if got.State, err = kindState(q, account, kind); err != nil {
+			return err
+		}
+		rows, err := q.rows(`SELECT seq, header, body, record, version, crc FROM version INDEXED BY version_by_record
+ WHERE account = ? AND kind = ? AND (record, version) > (?, ?) ORDER BY record, version LIMIT ?`,
+			account[:], string(kind), after[:16], after[16:], recordsMax+1)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var last syncproto.Ref
+		for size := 0; rows.Next(); {
+			it, row, err := scanItem(rows)
+			if err != nil {
+				return err
+			}
+			if !intact(row.crc, it.Header, it.Body) {
+				damaged(row)
+				continue
+			}
+			size += len(it.Header) + len(it.Body)
+			if n := len(got.Items); n > 0 && size > bytesMax || n == recordsMax {
+				got.Upto = last
+				break
+			}
+			got.Items = append(got.Items, it)
+			copy(last[:16], row.id)
+			copy(last[16:], row.version)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return got, fmt.Errorf("walk: %w", err)
+	}
+	slices.SortFunc(got.Items, func(a, b syncproto.BatchItem) int { return cmp.Compare(a.Seq, b.Seq) })
+	return got, nil
+}
+
 // version names a row and has its checksum.
 type version struct {
 	id, version []byte

@@ -52,6 +52,61 @@ func testLogPages(f *fixture) {
 	}
 }
 
+// testWalk reads a kind in the order of references, page by page.
+func testWalk(f *fixture) {
+	a := f.author()
+	var all []syncproto.CloudVersion
+	for i := range 12 { // ids that fall as sequences rise
+		id := record.ID{byte(200 - 10*i), 7}
+		all = append(all, a.Seal(record.Contacts, id, a.Edit(record.New(), fmt.Sprintf("FN:%d", i))))
+	}
+	f.push(a, all...)
+	f.fill(a, record.Notes, 2)
+	size := 0
+	for i := range all {
+		size = max(size, len(all[i].Header)+len(all[i].Body))
+	}
+	order := slices.Clone(all)
+	slices.SortFunc(order, func(x, y syncproto.CloudVersion) int { return bytes.Compare(x.Ref[:], y.Ref[:]) })
+	for _, c := range []struct{ records, bytes, least int }{{5, 1 << 20, 5}, {1, 1 << 20, 1}, {500, 3 * size, 3}, {500, 0, 1}, {500, 1 << 20, 12}, {12, 1 << 20, 12}} {
+		var after syncproto.Ref
+		left := order
+		for pages := 1; ; pages++ {
+			w, err := f.Walk(f.ctx, a.Account, record.Contacts, after, c.records, c.bytes)
+			if err != nil || len(w.Items) == 0 || len(w.Items) > min(c.records, len(left)) || len(w.Items) < min(c.least, len(left)) {
+				f.Fatalf("%+v: %d items of %d, %v", c, len(w.Items), len(left), err)
+			}
+			page := left[:len(w.Items)]
+			left = left[len(w.Items):]
+			if !slices.IsSortedFunc(w.Items, func(x, y syncproto.BatchItem) int { return int(x.Seq) - int(y.Seq) }) {
+				f.Errorf("%+v: not in the order of sequences", c)
+			}
+			for _, v := range page {
+				if !slices.ContainsFunc(w.Items, func(it syncproto.BatchItem) bool {
+					return bytes.Equal(it.Header, v.Header) && bytes.Equal(it.Body, v.Body)
+				}) {
+					f.Errorf("%+v: page %d lacks a version", c, pages)
+				}
+			}
+			if w.Kind != record.Contacts || w.State.Kind != record.Contacts || w.State.Count != 12 || w.State.Head != 12 {
+				f.Errorf("%+v: of %s, state %+v", c, w.Kind, w.State)
+			}
+			if len(left) == 0 {
+				if w.Upto != (syncproto.Ref{}) {
+					f.Errorf("%+v: more after the end", c)
+				}
+				break
+			}
+			if after = w.Upto; after != page[len(page)-1].Ref {
+				f.Fatalf("%+v: up to %x", c, after)
+			}
+		}
+	}
+	if w, err := f.Walk(f.ctx, a.Account, "unheard", syncproto.Ref{1}, 5, 1000); err != nil || len(w.Items) != 0 || w.Upto != (syncproto.Ref{}) || w.State.Kind != "unheard" {
+		f.Errorf("of an unknown kind: %+v, %v", w, err)
+	}
+}
+
 func testFetch(f *fixture) {
 	a := f.author()
 	all := f.fill(a, record.Contacts, 5)

@@ -58,6 +58,7 @@ func Run(t *testing.T, newStore func(t *testing.T, clock *Clock) Open) {
 		{"kinds limit", testKinds},
 		{"accounts are apart", testAccounts},
 		{"log pages", testLogPages},
+		{"walk", testWalk},
 		{"fetch", testFetch},
 		{"reconcile", testReconcile},
 		{"chunks", testChunks},

@@ -64,7 +64,9 @@ func (c *place) open() error {
 	if err != nil {
 		return err
 	}
-	c.server, err = cloud.New(cloud.Config{Store: c.store, Origins: []string{origin}, Admit: cloud.AdmitAll{}, Rand: c.w.random})
+	limits := syncproto.DefaultLimits()
+	limits[syncproto.LimitWalk] = 2 // so that a new device walks
+	c.server, err = cloud.New(cloud.Config{Store: c.store, Origins: []string{origin}, Admit: cloud.AdmitAll{}, Rand: c.w.random, Protocol: limits})
 	if err != nil {
 		return err
 	}
