@@ -96,6 +96,10 @@ func (c *session) kinds() ([]record.Kind, error) {
 	return kinds, err
 }
 
+// unsyncedEdit is the condition that a row of dirty, d, has something for the cloud:
+// what was made and deleted here since the last sync has not.
+const unsyncedEdit = "d.n NOT IN (SELECT n FROM record INDEXED BY record_list WHERE kind IN " + kindsOfRecords + " AND deleted = 1 AND vid IS NULL)"
+
 func (c *session) countRecords(st *Status) error {
 	for _, q := range []struct {
 		query string
@@ -106,9 +110,10 @@ func (c *session) countRecords(st *Status) error {
 		{"SELECT kind, count(*) FROM record WHERE conflicts > 0 AND deleted = 0 GROUP BY kind", func(k *KindStatus, n int) { k.Conflicts = n }},
 		{"SELECT kind, count(*) FROM (SELECT n, kind FROM dirty WHERE hold = 1 UNION SELECT n, kind FROM held WHERE state = 1) GROUP BY kind", func(k *KindStatus, n int) { k.Held = n }},
 		{"SELECT kind, count(*) FROM held WHERE state = 1 GROUP BY kind", func(k *KindStatus, n int) { k.HeldIn = n }},
-		{"SELECT kind, count(*) FROM (SELECT n, kind FROM outbox UNION SELECT n, kind FROM held WHERE state > 1 OR ord IS NOT NULL UNION" +
-			" SELECT n, kind FROM dirty WHERE n NOT IN (SELECT n FROM record INDEXED BY record_list WHERE kind IN " + kindsOfRecords + " AND deleted = 1 AND vid IS NULL))" +
-			" GROUP BY kind", func(k *KindStatus, n int) { k.Unsynced = n }},
+		{"SELECT kind, count(*) FROM outbox GROUP BY kind", func(k *KindStatus, n int) { k.Unsynced = n }},
+		{"SELECT kind, count(*) FROM dirty d WHERE " + unsyncedEdit + " AND NOT EXISTS (SELECT 1 FROM outbox WHERE n = d.n) GROUP BY kind", func(k *KindStatus, n int) { k.Unsynced += n }},
+		{"SELECT kind, count(*) FROM held h WHERE (state > 1 OR ord IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM outbox WHERE n = h.n)" +
+			" AND NOT EXISTS (SELECT 1 FROM dirty d WHERE n = h.n AND " + unsyncedEdit + ") GROUP BY kind", func(k *KindStatus, n int) { k.Unsynced += n }},
 	} {
 		err := c.each(func(scan func(...any) error) error {
 			var kind record.Kind
