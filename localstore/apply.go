@@ -15,7 +15,8 @@ import (
 var errForked = errors.New("another device writes under this device's identity")
 
 // Apply joins received versions of one kind into the store, in one transaction,
-// and moves the cursor with them if it is not nil. Dirty records it meets are
+// and moves the cursor with them if it is not nil and something of the kind is here
+// then. Dirty records it meets are
 // minted first (W2). What would take a living record away, or most of it, is set
 // aside (H1); a deletion that is held on its way out is let go if something
 // newer keeps the record alive. A version that changes nothing is no error. It needs an accepted
@@ -54,10 +55,13 @@ func (s *Store) Apply(ctx context.Context, kind record.Kind, in []Incoming, curs
 			}
 			known[d.ID] = true
 		}
-		if cursor != nil {
-			return t.setCursor(kind, *cursor)
+		if cursor == nil {
+			return nil
 		}
-		return nil
+		if holds, err := t.holds(kind); err != nil || !holds { // names that only the cloud knows would fill the store
+			return err
+		}
+		return t.setCursor(kind, *cursor)
 	})
 	if errors.Is(err, errForked) {
 		if err := s.Fork(ctx, ForkCounter); err != nil {

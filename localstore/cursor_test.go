@@ -62,6 +62,8 @@ func TestCursorWithAPart(t *testing.T) {
 	if _, err := s.Apply(t.Context(), record.Notes, nil, &walk); err != nil {
 		t.Fatal(err)
 	}
+	is("of a kind of which nothing is here", 0, nil)
+	must(t, s.SetCursor(t.Context(), record.Notes, walk))
 	is("on the way", 1<<40+5, &part)
 	if got := mustShell(t, dir, "SELECT coalesce(max(seq), 0) FROM cloud WHERE kind = 'notes'"); strings.TrimSpace(got) != "0" {
 		t.Errorf("to another program it was read up to %s", got)

@@ -25,6 +25,15 @@ func (t *tx) digestOf(kind record.Kind) (*rangeset.Digest, error) {
 	return &d, nil
 }
 
+// holds reports whether versions of a kind are here, with what this transaction stores.
+func (t *tx) holds(kind record.Kind) (bool, error) {
+	if d := t.digests[kind]; d != nil {
+		return d.Count > 0, nil
+	}
+	d, err := t.digest(kind)
+	return d.Count > 0, err
+}
+
 func (t *tx) digestAdd(kind record.Kind, id record.VersionID) error {
 	d, err := t.digestOf(kind)
 	if err == nil {

@@ -18,6 +18,9 @@ func (s *CloudSession) onRequest(m Message) []CloudAction {
 	case *Pull:
 		return s.do(m, DoReadLog{Kind: m.Kind, After: m.After, BytesMax: int(min(m.BytesMax, BatchBytesMax))})
 	case *Walk:
+		if s.conf.Limits.Walk() == 0 {
+			return s.fail(CodeUnknownType)
+		}
 		return s.do(m, DoWalk{Kind: m.Kind, After: m.After, RecordsMax: s.conf.Limits.Walk(), BytesMax: int(min(m.BytesMax, BatchBytesMax))})
 	case *Fetch:
 		s.fetches = append(s.fetches, m)

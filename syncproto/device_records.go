@@ -151,6 +151,8 @@ func (s *DeviceSession) batch(m *Batch) {
 		if b.cursor = r.walk.Base; m.More {
 			b.cursor, b.walk = 0, WalkPlace{Base: r.walk.Base, Upto: m.Upto}
 			s.sendWalk(b.kind, b.walk)
+		} else { // what came into the log since the walk began is received before anything is minted
+			b.kind.wantPull = m.State != nil && m.State.Head > r.walk.Base
 		}
 	default:
 		delete(s.requests, m.ID)
@@ -355,7 +357,7 @@ func (s *DeviceSession) sendAside(k *deviceKind) {
 
 // reconcile begins to find by ranges what the two sides do not share.
 func (s *DeviceSession) reconcile(k *deviceKind) {
-	k.wantReconcile, k.wantPull = false, false
+	k.wantReconcile, k.wantWalk, k.wantPull = false, false, false
 	k.reconciler = rangeset.NewReconciler(k.own.Count, k.cloud.Count)
 	k.base, k.found = k.cloud.Head, false
 	k.reconciles++

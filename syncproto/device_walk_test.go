@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"sidekeep/localstore/rangeset"
 	"sidekeep/localstore/record"
 )
 
@@ -79,9 +80,8 @@ func TestDeviceWalksWhatItNeverRead(t *testing.T) {
 	if a, walk = applies(d, DeviceReceived{last}); a.Cursor != 7 || a.Walk != (WalkPlace{}) || walk != nil {
 		t.Fatalf("stores %+v, asks %+v", a, walk)
 	}
-	d.want(LocalApplied{Kind: record.Contacts, Changed: 2, Own: digest}, "StoreMint")
-	var pull *Pull
-	for _, a := range d.s.Handle(LocalMinted{Kind: record.Contacts, Own: digest}) {
+	var pull *Pull // before anything is minted
+	for _, a := range d.s.Handle(LocalApplied{Kind: record.Contacts, Changed: 2, Own: digest}) {
 		if m, ok := a.(DeviceSend); ok {
 			pull, _ = m.Message.(*Pull)
 		}
@@ -117,5 +117,40 @@ func TestDeviceWalksWhatItNeverRead(t *testing.T) {
 	d.want(empty, "send pull")
 	if back.ID = 1; !strings.HasPrefix(d.does(DeviceReceived{back}), "close 2 protocol") {
 		t.Error("a pull is answered by a walk")
+	}
+}
+
+// What was to be walked, and was then reconciled, is not walked any more.
+func TestDeviceReconcilesInsteadOfWalking(t *testing.T) {
+	own := sum(record.VersionID{15: 4})
+	contacts := KindState{Kind: record.Contacts, Count: 2, Sum: [16]byte{15: 9}, Head: 5}
+	notes := KindState{Kind: record.Notes, Count: 3, Sum: sum(record.VersionID{15: 1}, record.VersionID{15: 2}, record.VersionID{15: 3}).Sum, Head: 7}
+	w := goodWelcome(contacts, notes)
+	w.Limits[LimitWalk], w.Limits[LimitRequests] = 2, 2
+	d := opened(t, testDeviceConfig(t), w)
+	// The contacts take both requests; the notes become incomplete, and whole again.
+	question := rangeset.Message{Lower: []byte{}, Ranges: []rangeset.Range{{Upper: []byte{}, Mode: rangeset.Fingerprint, Digest: own}}}
+	d.want(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Own: own}}}, "StoreRange")
+	d.want(LocalRanged{Kind: record.Contacts, Next: &question}, "send range, send prove")
+	if k := d.s.kind(record.Notes); !k.wantWalk {
+		t.Fatal("the notes are not to be walked")
+	}
+	restoring := notes
+	restoring.State = KindRestoring
+	d.does(DeviceReceived{&Proof{ID: 2, Head: 10, Kinds: []KindState{contacts, restoring}}})
+	d.does(DeviceReceived{&Range{ID: 1, Kind: record.Contacts, Lower: []byte{}, Spans: []Span{{Upper: []byte{}, Mode: RangeSkip}}}})
+	d.does(LocalRanged{Kind: record.Contacts})
+	whole := rangeset.Digest{Count: 2, Sum: contacts.Sum}
+	d.does(LocalRecounted{Kind: record.Contacts, Own: whole})
+	d.does(LocalMinted{Kind: record.Contacts, Own: whole})
+	d.does(LocalMinted{Kind: record.Notes})
+	for id, r := range d.s.requests {
+		if r.typ == TypeLive || r.typ == TypeProve {
+			d.want(DeviceReceived{&Proof{ID: id, Head: 10, Kinds: []KindState{contacts, notes}}}, "StoreRange")
+			break
+		}
+	}
+	if k := d.s.kind(record.Notes); k.wantWalk || k.reconciler == nil {
+		t.Errorf("walks %v, reconciles %v", k.wantWalk, k.reconciler != nil)
 	}
 }

@@ -247,6 +247,13 @@ func line(r *localstore.Record, prefix string) string {
 	return ""
 }
 
+// holds reports whether a record is here.
+func (d *device) holds(name string) bool {
+	d.t.Helper()
+	_, err := d.store.Get(context.Background(), uid(name))
+	return err == nil
+}
+
 // has waits until the device shows a line, and says how long that took.
 func (d *device) has(name, want string, limit time.Duration) time.Duration {
 	d.t.Helper()

@@ -8,6 +8,7 @@ import (
 	"sidekeep/cmd/internal/cloud/cloudtest"
 	"sidekeep/localstore/record"
 	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 // TestFirstSyncOverALinkThatBreaks: a device that never read a kind walks it. Its
@@ -131,4 +132,65 @@ func TestFirstSyncOfAnotherCloud(t *testing.T) {
 		t.Errorf("cursor %+v, %v", cursor, err)
 	}
 	another.Stop()
+}
+
+// TestWalkIsReadToTheEndBeforeItIsWritten: what came into the log since a walk
+// began is joined with what was edited here meanwhile, and goes out once.
+func TestWalkIsReadToTheEndBeforeItIsWritten(t *testing.T) {
+	limits := syncproto.DefaultLimits()
+	limits[syncproto.LimitWalk] = 4
+	cloud := cloudtest.Start(t, cloudtest.Options{Protocol: limits})
+	person := newAccount(t)
+	a := person.join(t, "a", cloud.URL)
+	for i := range 30 {
+		a.add(record.Contacts, fmt.Sprintf("c%d", i), "FN", fmt.Sprintf("Contact %d", i))
+	}
+	a.sync()
+	p := newProxy(t, cloud.Addr)
+	b := person.join(t, "b", cloud.URL, p.through)
+	answers := 0
+	p.watch(nil, func(m syncproto.Message) bool {
+		if batch, ok := m.(*syncproto.Batch); ok && len(batch.Items) > 0 {
+			answers++
+			return answers <= 4
+		}
+		return true
+	})
+	if err := b.trySync(700 * time.Millisecond); err == nil {
+		t.Fatal("in sync over a link that broke")
+	}
+	b.reopen()
+	both := ""
+	for i := range 30 {
+		if name := fmt.Sprintf("c%d", i); b.holds(name) {
+			both = name
+			break
+		}
+	}
+	b.set(both, "FN", "b's")
+	a.set(both, "FN", "a's")
+	a.sync()
+	pulled, pushed := false, 0
+	p.watch(func(m syncproto.Message) bool {
+		switch m := m.(type) {
+		case *syncproto.Pull:
+			pulled = pulled || m.Kind == record.Contacts
+		case *syncproto.Push:
+			for _, v := range m.Versions {
+				if h, err := seal.ParseHeader(v.Header); err == nil && h.Kind == record.Contacts {
+					pushed++
+				}
+			}
+			if pushed > 0 && !pulled {
+				t.Error("an edit goes out before all was read")
+			}
+		}
+		return true
+	}, nil)
+	b.sync()
+	if !pulled || pushed != 1 {
+		t.Errorf("pulled %v, %d versions were pushed", pulled, pushed)
+	}
+	a.sync()
+	same(t, a, b)
 }
