@@ -77,7 +77,7 @@ type Agent struct {
 	mu       sync.Mutex // guards what follows
 	cloud    CloudStatus
 	lastErr  error     // why the last session ended
-	outlives bool      // cloud.Error is not over with the next welcome; see session
+	lasting  string    // why it can not be done now, which the next welcome does not mend; see session
 	provenAt time.Time // when the cloud last told what it holds
 	views    []syncproto.DeviceKindView
 	absent   int // missing chunks that the cloud did not have when it was last asked

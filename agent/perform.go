@@ -113,10 +113,7 @@ func (s *session) welcomed(w syncproto.DeviceWelcomed) {
 	s.a.setAbsent(0)
 	s.a.setViews(nil) // those of the session before
 	s.a.setCloud(func(c *CloudStatus) {
-		c.State, c.Epoch, c.Retry = StateSyncing, fmt.Sprintf("%x", w.Epoch[:]), nil
-		if !s.a.outlives {
-			c.Error = ""
-		}
+		c.State, c.Epoch, c.Error, c.Retry = StateSyncing, fmt.Sprintf("%x", w.Epoch[:]), s.a.lasting, nil
 	})
 }
 
@@ -140,7 +137,7 @@ func (s *session) stateChanged(live bool) {
 	s.a.setCloud(func(c *CloudStatus) {
 		c.State = state
 		if rest {
-			c.Error = ""
+			c.Error, s.a.lasting = "", ""
 		}
 	})
 }

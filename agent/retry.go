@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -42,6 +43,18 @@ func (e *ending) text() string {
 		return e.err.Error()
 	}
 	return ""
+}
+
+// lasting reports whether it ended for a reason that coming back does not mend.
+func (e *ending) lasting() bool {
+	var said *syncproto.Error
+	switch {
+	case !e.welcomed:
+		return false
+	case errors.As(e.err, &said):
+		return slices.Contains([]syncproto.Code{syncproto.CodeDiskFull, syncproto.CodeReadOnly, syncproto.CodeStorage, syncproto.CodeQuota}, said.Code)
+	}
+	return e.local != nil
 }
 
 // pause gives the time to wait between sessions: growing, with full jitter, so

@@ -87,9 +87,11 @@ func (a *Agent) session(ctx context.Context, what purpose) ending {
 		c.State = StateConnecting
 		if text := end.text(); text != "" {
 			c.Error = text
-			// What kept it from the cloud is over when the cloud lets it in. What came
-			// after that (a full cloud) comes again, until nothing is left to do.
-			a.outlives = end.welcomed && !errors.Is(end.err, ErrNotReachable)
+			// What kept it from the cloud is over when the cloud lets it in. A full cloud,
+			// or a full handset, is told until nothing is left to do.
+			if end.lasting() {
+				a.lasting = text
+			}
 		}
 	})
 	a.mailed(inbound{err: unserved(end.err)})

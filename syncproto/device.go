@@ -436,9 +436,12 @@ func (s *DeviceSession) Epoch() Epoch { return s.epoch }
 // Live reports whether the cloud sends what others write.
 func (s *DeviceSession) Live() bool { return s.live }
 
-// AtRest reports whether the session is live with nothing left to send: every
-// kind is equal to the cloud's or given up, and so is every chunk.
-func (s *DeviceSession) AtRest() bool { return s.live && s.settled() && s.up.done() }
+// AtRest reports whether the session is live with nothing left to do: every kind
+// is equal to the cloud's or given up, and no chunk is under way or due. Those that
+// the cloud lacks are waited for.
+func (s *DeviceSession) AtRest() bool {
+	return s.live && s.settled() && s.up.done() && s.down.idle() && !s.down.wanted
+}
 
 // DeviceKindView is what a session knows of one kind.
 type DeviceKindView struct {

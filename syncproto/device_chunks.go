@@ -246,6 +246,7 @@ func (d *deviceDownload) missing(s *DeviceSession, l LocalMissing) {
 		d.absent = nil
 	}
 	if len(ids) == 0 {
+		s.do(DeviceStateChanged{s.live})
 		return
 	}
 	w := &deviceWant{left: len(ids), asked: make(map[record.ChunkID]bool, len(ids))}

@@ -93,6 +93,30 @@ func liveDevice(t *testing.T, c DeviceConfig) (*deviceUnderTest, KindState) {
 	return d, state
 }
 
+// It is at rest only when nothing is left to receive, nor to send.
+func TestDeviceAtRest(t *testing.T) {
+	state := KindState{Kind: record.Contacts, Count: 1, Sum: [16]byte{15: 4}, Head: 10}
+	own := rangeset.Digest{Count: 1, Sum: state.Sum}
+	d := opened(t, testDeviceConfig(t), goodWelcome(state))
+	rests := func(e DeviceEvent, want bool) {
+		t.Helper()
+		d.does(e)
+		if got := d.s.AtRest(); got != want {
+			t.Errorf("after %T %+v at rest: %v", e, e, got)
+		}
+	}
+	rests(LocalBegan{Kinds: []LocalKind{{Kind: record.Contacts, Cursor: 10, Own: own}}}, false)
+	rests(LocalMinted{Kind: record.Contacts, Own: own}, false)
+	rests(LocalTestified{}, false)
+	rests(DeviceReceived{&Proof{ID: 1, Head: 10, Kinds: []KindState{state}}}, false) // live, but for the chunks
+	rests(LocalMissing{IDs: []record.ChunkID{{1}}}, false)                           // one to fetch
+	rests(LocalOffered{}, false)
+	rests(LocalCompared{}, false)
+	rests(DeviceReceived{&Absent{ID: 2, Chunks: []record.ChunkID{{1}}}}, false)
+	rests(LocalMissing{IDs: []record.ChunkID{{1}}}, true) // the cloud has not got it: it is waited for
+	rests(DeviceChanged{}, false)
+}
+
 // A device that the cloud stands with asks for nothing and is live at once.
 func TestDeviceInTheSameState(t *testing.T) {
 	c := testDeviceConfig(t)

@@ -404,32 +404,3 @@ func TestImportErrors(t *testing.T) {
 		t.Error("a blob was exported without being opened")
 	}
 }
-
-// TestSoftBreakTakesNothing: what stands behind a value that ends in a soft line
-// break, is no part of it when it is written and read again, whether the record
-// came so or its field is of another hand.
-func TestSoftBreakTakesNothing(t *testing.T) {
-	const note = "NOTE;ENCODING=QUOTED-PRINTABLE:abc="
-	objs, report := importText(t, "x.vcf", "BEGIN:VCARD\nVERSION:2.1\nN:Jo\n"+note+"\nEND:VCARD\n")
-	if report.Repaired != 1 {
-		t.Errorf("the report: %+v", report)
-	}
-	for _, fields := range [][]record.Field{
-		objs[0].Fields,
-		{{Key: "VERSION", Line: []byte("VERSION:2.1")}, {Key: "N", Line: []byte("N:Jo")}, {Key: "NOTE.abcde", Line: []byte(note)}},
-	} {
-		fields = append(slices.Clone(fields), record.Field{Key: "TEL.abcde", Line: []byte("TEL:1")})
-		var buf bytes.Buffer
-		if err := pim.Export(&buf, record.Contacts, func(yield func(pim.Item, error) bool) { yield(pim.Item{Fields: fields}, nil) }, pim.ExportOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		got, report := importText(t, "x.vcf", buf.String())
-		text := ""
-		for _, f := range got[0].Fields {
-			text += string(f.Line) + "|"
-		}
-		if report.Repaired != 0 || !strings.Contains(text, note+"\n|TEL:1|") {
-			t.Errorf("%q is read as %q: %+v", buf.String(), text, report)
-		}
-	}
-}

@@ -24,11 +24,13 @@ func (lw *lineWriter) line(b []byte) {
 		p, ok := parseProperty(b)
 		base64 = ok && p.encoding() == "BASE64"
 	}
+	// A quoted-printable value is never folded: behind a = a fold would be a soft
+	// break. In a block that is kept whole each line has an encoding of its own.
 	quoted := isQuotedPrintable(b)
-	fold := (!lw.unfolded || base64) && !quoted
+	inside := quoted
 	for {
 		part, rest, more := bytes.Cut(b, []byte{'\n'})
-		if fold {
+		if (!lw.unfolded || base64) && !inside {
 			lw.folded(part)
 		} else {
 			lw.w.Write(part)
@@ -38,6 +40,7 @@ func (lw *lineWriter) line(b []byte) {
 			break
 		}
 		b = rest
+		inside = quoted || inside && endsInSoftBreak(part) || isQuotedPrintable(rest)
 	}
 	if base64 || quoted && endsInSoftBreak(b) { // a soft break with nothing behind it would take the next line
 		lw.w.WriteString("\r\n")

@@ -61,12 +61,16 @@ func (r *lineReader) next() (l logical, ok bool) {
 // join appends the physical lines that continue l. It reports false, having
 // skipped them, when the whole is too long to carry.
 func (r *lineReader) join(l *logical) bool {
-	fits := true
+	fits := len(l.text) < LineBytesMax
 	quoted := isQuotedPrintable(l.text)
+	last, segment := l.text, 0 // the last physical line; where what stands behind the last soft break begins
 lines:
 	for r.pos < len(r.b) {
 		line, after := r.physical()
-		soft := quoted && endsInSoftBreak(l.text)
+		soft := quoted && endsInSoftBreak(last)
+		if fits {
+			soft = quoted && endsInSoftBreak(l.text)
+		}
 		var sep string
 		switch {
 		case soft && (isMarker(line, "BEGIN") || isMarker(line, "END")):
@@ -74,28 +78,34 @@ lines:
 		case soft:
 			sep = "\n"
 		case len(line) > 0 && (line[0] == ' ' || line[0] == '\t'):
-			line = line[1:]
+			if segment == 0 || !makesMarker(l.text[segment:], line[1:]) { // such a line keeps its blank, else it would be one when it is written
+				line = line[1:]
+			}
 		case len(line) == 0 && r.skipToFold(after):
 			continue
 		default:
 			break lines
 		}
-		r.pos, r.no = after, r.no+1
-		if len(l.text)+len(line) >= LineBytesMax {
+		r.pos, r.no, last = after, r.no+1, line
+		if len(line) > 0 && len(l.text)+len(line) >= LineBytesMax {
 			fits = false
 			continue
 		}
 		if fits {
-			l.text = append(append(l.text, sep...), line...)
+			if l.text = append(l.text, sep...); sep != "" {
+				segment = len(l.text)
+			}
+			l.text = append(l.text, line...)
 		}
-		// The head itself may have been folded.
-		quoted = quoted || len(l.text) < headBytesMax && isQuotedPrintable(l.text)
+		if len(l.text) < headBytesMax { // the head itself may have been folded
+			quoted = isQuotedPrintable(l.text)
+		}
 	}
 	if !fits {
 		r.problem(l.no, "a line is longer than can be carried", Refused)
 		return false
 	}
-	if quoted && endsInSoftBreak(l.text) {
+	if endsInSoftBreak(l.text) && isQuotedPrintable(l.text) {
 		r.problem(r.no, "a quoted-printable value ends in a soft line break; an empty line was put behind it", Repaired)
 		l.text = append(l.text, '\n') // else what is written behind it would be a part of it
 	}
@@ -128,6 +138,16 @@ func endsInSoftBreak(b []byte) bool {
 // isMarker reports whether line is "word:..." for BEGIN or END, in any case.
 func isMarker(line []byte, word string) bool {
 	return len(line) > len(word) && line[len(word)] == ':' && bytes.EqualFold(line[:len(word)], []byte(word))
+}
+
+// makesMarker reports whether begun and then line begin as a marker does.
+func makesMarker(begun, line []byte) bool {
+	const longest = len("BEGIN:")
+	if len(begun) >= longest {
+		return false
+	}
+	both := append(bytes.Clone(begun), line[:min(len(line), longest)]...)
+	return isMarker(both, "BEGIN") || isMarker(both, "END")
 }
 
 // markerName returns the component that a BEGIN or END line names, in upper case.

@@ -215,6 +215,9 @@ func progressText(s *agent.Status) string {
 	if s.Blobs.Unsent > 0 {
 		text += fmt.Sprintf(", %s to send", count(s.Blobs.Unsent, "piece"))
 	}
+	if s.Cloud.Error != "" {
+		text += " (" + s.Cloud.Error + ")"
+	}
 	return text
 }
 

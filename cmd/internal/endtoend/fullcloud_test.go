@@ -2,15 +2,22 @@ package endtoend
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"sidekeep/agent"
 	"sidekeep/cmd/internal/cloud/cloudtest"
+	"sidekeep/cmd/internal/cloudstore"
+	"sidekeep/cmd/internal/cloudstore/sqlitestore"
 	"sidekeep/localstore/record"
+	"sidekeep/syncproto"
+	"sidekeep/syncproto/seal"
 )
 
 // TestCloudOnAFullDisk: a cloud whose real file system is full refuses with a
@@ -70,4 +77,87 @@ func TestCloudOnAFullDisk(t *testing.T) {
 		t.Errorf("with room again the status says %q, %v", s.Cloud.Error, err)
 	}
 	sameBytes(t, "picture", b.pictureBytes("large"), picture)
+}
+
+// fullStore is a store that has no room while full is set.
+type fullStore struct {
+	cloudstore.Store
+	full    atomic.Bool
+	refused atomic.Int64
+}
+
+func (f *fullStore) Commit(ctx context.Context, account seal.Account, versions []syncproto.CloudVersion) (syncproto.Committed, error) {
+	if f.full.Load() {
+		f.refused.Add(1)
+		select { // as a real one: there is time to read the status while it tries
+		case <-ctx.Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+		return syncproto.Committed{}, &syncproto.Error{Code: syncproto.CodeDiskFull}
+	}
+	return f.Store.Commit(ctx, account, versions)
+}
+
+// TestFullCloudIsToldUntilThereIsRoom: an agent that runs says so whenever it is
+// connected, also after its network was gone, and no more when all is sent.
+func TestFullCloudIsToldUntilThereIsRoom(t *testing.T) {
+	s, err := sqlitestore.Open(t.Context(), t.TempDir(), sqlitestore.Options{Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &fullStore{Store: s}
+	cloud := cloudtest.Start(t, cloudtest.Options{Store: store})
+	person := newAccount(t)
+	p := newProxy(t, cloud.Addr)
+	a := person.join(t, "a", cloud.URL, p.through)
+	a.add(record.Contacts, "early", "FN", "Early")
+	a.sync()
+	store.full.Store(true)
+	a.add(record.Contacts, "late", "FN", "Late")
+	a.run()
+	full := func(s *agent.Status) bool { return strings.Contains(s.Cloud.Error, "full") }
+	a.awaits("told that the cloud is full", full)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	silent := make(chan string, 1)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		a.agent.Watch(ctx, func(s agent.Status) bool {
+			if connected := s.Cloud.State == agent.StateSyncing || s.Cloud.State == agent.StateLive; connected && !full(&s) && store.full.Load() {
+				select {
+				case silent <- s.Cloud.State:
+				default:
+				}
+			}
+			return true
+		})
+	})
+	var gone atomic.Bool
+	p.watch(func(syncproto.Message) bool { return !gone.Load() }, nil)
+	for range 3 {
+		gone.Store(true)
+		a.agent.Kick()
+		a.awaits("told that it is not reached", func(s *agent.Status) bool { return s.Cloud.Error != "" && !full(s) })
+		gone.Store(false)
+		seen := store.refused.Load()
+		for deadline := time.Now().Add(20 * time.Second); store.refused.Load() == seen; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not come back")
+			}
+			a.agent.Kick()
+		}
+		a.awaits("told that the cloud is full", full)
+	}
+	store.full.Store(false)
+	cancel()
+	watching.Wait()
+	select {
+	case state := <-silent:
+		t.Errorf("in state %s it said nothing of the full cloud", state)
+	default:
+	}
+	a.agent.Kick()
+	a.awaits("well", func(s *agent.Status) bool {
+		return s.Cloud.State == agent.StateLive && s.Cloud.Error == "" && s.Kinds[record.Contacts].InSync
+	})
 }
