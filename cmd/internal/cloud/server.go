@@ -108,6 +108,9 @@ func New(c Config) (*Server, error) {
 	if c.MailboxTime <= 0 || c.MailboxTime > syncproto.MailboxSeconds*time.Second {
 		c.MailboxTime = syncproto.MailboxSeconds * time.Second
 	}
+	if c.Protocol == nil { // one for all sessions
+		c.Protocol = syncproto.DefaultLimits()
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -239,8 +242,10 @@ func (s *Server) track(c *session, open bool) {
 	defer s.mu.Unlock()
 	if open {
 		s.sessions[c] = true
+		collect(len(s.sessions), true)
 	} else {
 		delete(s.sessions, c)
+		collect(len(s.sessions), false)
 	}
 }
 
