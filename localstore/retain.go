@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"sidekeep/localstore/record"
@@ -20,11 +21,15 @@ const (
 	historyPruneS = 6 * 60 * 60
 	// historyRowBytes is what a change counts beside its document.
 	historyRowBytes = 32
+	// historySumEvery is from how many changes on that were counted their sum is
+	// kept, so that the next process need not count them again.
+	historySumEvery = 500
 )
 
 // retainHistory removes what is too old or too much.
 func (s *Store) retainHistory(ctx context.Context) error {
 	var late, over bool
+	var sum string
 	err := s.read(ctx, func(c *session) error {
 		cutoff, err := s.historyCutoff(c)
 		if err != nil {
@@ -35,13 +40,19 @@ func (s *Store) retainHistory(ctx context.Context) error {
 			return err
 		}
 		late = n > 0
-		over, err = s.historyOver(c)
+		over, sum, err = s.historyOver(c)
 		return err
 	})
-	if err != nil || !late && !over {
+	if err != nil || !late && !over && sum == "" {
 		return err
 	}
 	return s.write(ctx, true, func(t *tx) error {
+		if !late && !over {
+			return t.setMeta(metaHistorySum, sum)
+		}
+		if err := t.setMeta(metaHistorySum, nil); err != nil {
+			return err
+		}
 		if err := t.pruneHistory(); err != nil || !over {
 			return err
 		}
@@ -56,21 +67,39 @@ func (s *Store) historyCutoff(c *session) (int64, error) {
 }
 
 // historyOver reports whether the history has passed its budget. It adds up
-// what came since it looked last.
-func (s *Store) historyOver(c *session) (bool, error) {
+// what came since it, or another process, looked last, and returns the sum if it
+// is to be kept. A sum that is too large, because changes were removed since, has
+// all of them counted by evictHistory.
+func (s *Store) historyOver(c *session) (over bool, sum string, err error) {
 	s.historyMu.Lock()
 	defer s.historyMu.Unlock()
-	var last, bytes int64
-	_, err := c.one([]any{&last, &bytes}, "SELECT coalesce(max(n), ?1), coalesce(sum("+historyBytes+"), 0) FROM history WHERE n > ?1", s.historySeen)
+	if s.historySeen == 0 {
+		text, err := c.metaText(metaHistorySum)
+		if err != nil {
+			return false, "", err
+		}
+		var newest, n, bytes int64
+		if _, err := c.one([]any{&newest}, "SELECT coalesce(max(n), 0) FROM history"); err != nil {
+			return false, "", err
+		}
+		if read, _ := fmt.Sscanf(text, "%d %d", &n, &bytes); read == 2 && n > 0 && n <= newest && bytes >= 0 {
+			s.historySeen, s.historyBytes = n, bytes
+		}
+	}
+	var last, count, bytes int64
+	_, err = c.one([]any{&last, &count, &bytes}, "SELECT coalesce(max(n), ?1), count(*), coalesce(sum("+historyBytes+"), 0) FROM history WHERE n > ?1", s.historySeen)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	s.historySeen, s.historyBytes = last, s.historyBytes+bytes
-	if s.historyBytes <= s.HistoryBytes {
-		return false, nil
+	if s.historyBytes > s.HistoryBytes {
+		s.historySeen, s.historyBytes = 0, 0 // what is removed now is counted anew
+		return true, "", nil
 	}
-	s.historySeen, s.historyBytes = 0, 0 // what is removed now is counted anew
-	return true, nil
+	if count >= historySumEvery {
+		sum = fmt.Sprintf("%d %d", s.historySeen, s.historyBytes)
+	}
+	return false, sum, nil
 }
 
 const historyBytes = "32 + coalesce(octet_length(doc), 0) + coalesce(octet_length(par), 0) + coalesce(octet_length(raw), 0)"
