@@ -16,8 +16,7 @@ var errForked = errors.New("another device writes under this device's identity")
 
 // Apply joins received versions of one kind into the store, in one transaction,
 // and moves the cursor with them if it is not nil and something of the kind is here
-// then. Dirty records it meets are
-// minted first (W2). What would take a living record away, or most of it, is set
+// then. Dirty records it meets are minted first (W2). What would take a living record away, or most of it, is set
 // aside (H1); a deletion that is held on its way out is let go if something
 // newer keeps the record alive. A version that changes nothing is no error. It needs an accepted
 // claim.

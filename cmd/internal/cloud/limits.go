@@ -142,7 +142,7 @@ func (l Limits) commit() int64  { return min(max(l.Memory/128, 1<<20), 2<<20) }
 
 // With many sessions garbage is collected when the heap has grown by half, not by
 // all of it: 10,000 that are idle take 50 MB less so (LOAD.md). With few it would cost
-// an eighth of the processor time of a bulk write, and save two.
+// an eighth of the processor time of a bulk write.
 const (
 	gcSessions    = 1000
 	gcPercentMany = 50

@@ -56,7 +56,7 @@ func TestFirstSyncOverALinkThatBreaks(t *testing.T) {
 		if try == 60 {
 			t.Fatal("it never ends")
 		}
-		err := b.trySync(700 * time.Millisecond)
+		err := b.trySync(3 * time.Second)
 		if err == nil {
 			break
 		}
@@ -109,7 +109,7 @@ func TestFirstSyncOfAnotherCloud(t *testing.T) {
 		}
 		return true
 	})
-	if err := b.trySync(700 * time.Millisecond); err == nil {
+	if err := b.trySync(10 * time.Second); err == nil {
 		t.Fatal("in sync over a link that broke")
 	}
 	s, err := b.agent.Status(t.Context())
@@ -156,7 +156,7 @@ func TestWalkIsReadToTheEndBeforeItIsWritten(t *testing.T) {
 		}
 		return true
 	})
-	if err := b.trySync(700 * time.Millisecond); err == nil {
+	if err := b.trySync(10 * time.Second); err == nil {
 		t.Fatal("in sync over a link that broke")
 	}
 	b.reopen()
